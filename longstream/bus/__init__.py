@@ -1,0 +1,160 @@
+"""The bus: topics of records, and one act that writes outputs and input positions together.
+
+The contract that every bus keeps (tests/longstream/bus_contract.py runs the same facts against each):
+
+- `commit(outputs, positions)` is all or nothing, also under kill -9: either every output can be read and every
+  position has moved, or neither. Readers never see an output of a commit that did not finish.
+- A commit by a worker that has lost one of the partitions raises `Fenced` and writes nothing.
+- Records of a partition keep their order; an offset is never used twice; a compacted topic keeps at least the last
+  record of each key.
+- A group's partitions are shared out among its live members; a member that returns under its old name takes its
+  former place at once and shuts its older self out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Partition:
+    """One ordered log of a topic."""
+
+    topic: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.index}"
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a partition: the offset of a record, or of the next one to come."""
+
+    partition: Partition
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a reader gets: raw bytes, parsed by the handler and by nobody before it."""
+
+    partition: Partition
+    offset: int
+    key: bytes
+    value: bytes | None
+    headers: Headers
+    timestamp_ms: int
+
+    def header(self, name: str) -> bytes | None:
+        """The first header of that name, or None."""
+        return next((value for key, value in self.headers if key == name), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """A record to be written. partition None: chosen by the key's murmur2 hash, as every Kafka client does."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    partition: int | None = None
+    headers: Headers = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled:
+    """One answer of `Subscription.poll`. While gained or lost name a partition, records is empty.
+
+    gained: partitions this member owns from now on; restore their state before the next poll.
+    lost: partitions it owns no longer; drop their work, it cannot be committed.
+    """
+
+    records: Sequence[Record] = ()
+    gained: frozenset[Partition] = frozenset()
+    lost: frozenset[Partition] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """A topic as code. cleanup "compact" keeps the last record of each key; "delete" drops after retention_s."""
+
+    name: str
+    partitions: int
+    cleanup: Literal["compact", "delete"]
+    retention_s: float = 7 * 86_400.0
+
+
+class Subscription(Protocol):
+    """A member's share of a consumer group."""
+
+    def poll(self, max_records: int, timeout_s: float) -> Polled:
+        """Next records in offset order per partition, or a change of ownership; empty after timeout_s.
+
+        Raises Corrupt if a committed position lies below the log's start.
+        """
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """Keep the partitions but hand out none of their records until `resume`."""
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """Hand out the partitions' records again."""
+
+    def committed(self, partition: Partition) -> int:
+        """Offset of the first record not yet committed by the group; the log's start for a new group."""
+
+    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
+        """Write outputs and the next offsets to read, all of it or none; returns where the outputs lie.
+
+        A position may repeat the present one: an act that no record caused still proves its ownership so.
+        Raises Fenced if one of the partitions is not this member's any more, or if its position moved under it;
+        StorageFull if there is no space; Unavailable if the log cannot be reached.
+        """
+
+    def close(self) -> None:
+        """Leave the group at once, so that others need not wait for a time-out."""
+
+
+class Reader(Protocol):
+    """Reads partitions for itself, outside any group; sees committed records only."""
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """Next records; empty after timeout_s."""
+
+    def position(self, partition: Partition) -> int:
+        """Offset up to which everything has been handed out (gaps left by compaction included)."""
+
+    def close(self) -> None:
+        """Free what the reader holds."""
+
+
+class Bus(Protocol):
+    """A log of topics."""
+
+    def create_topics(self, topics: Iterable[Topic]) -> None:
+        """Create what is missing. Raises Refused if a topic exists with another number of partitions."""
+
+    def partitions(self, topic: str) -> tuple[Partition, ...]:
+        """The topic's partitions in order. Raises NotFound for a topic that was never created."""
+
+    def publish(self, outputs: Sequence[Output]) -> list[Position]:
+        """Write outputs in one act that no input caused; durable when it returns."""
+
+    def subscribe(self, group: str, topics: Sequence[str], member: str) -> Subscription:
+        """Join the group under a name that is the same after a restart."""
+
+    def reader(self, partitions: Iterable[Partition], start: Mapping[Partition, int] | None = None) -> Reader:
+        """Read from the given offsets; a partition without one is read from its beginning."""
+
+    def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """For each partition the offset that the next record will get."""
+
+    def committed(self, group: str, partition: Partition) -> int | None:
+        """The group's committed offset, or None if it has never committed there."""
+
+    def close(self) -> None:
+        """Close every connection of this bus."""

@@ -1,0 +1,120 @@
+"""What callers of a language model say and get, whatever engine is behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of a prompt. data: text from outside, in which no control token of the model may take effect."""
+
+    text: str
+    data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt as parts: our own words may hold control tokens, documents and answers never do."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """The whole prompt as one string."""
+        return "".join(part.text for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How to draw tokens. temperature 0 is greedy; seed fixes the draw as far as the engine can."""
+
+    max_tokens: int = 96
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter: a name unique to its content, and the local folder that holds it in PEFT's format."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """What the model wrote. finish_reason "length" means that it was cut at max_tokens."""
+
+    text: str
+    finish_reason: Literal["stop", "length"]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Log-probability of a continuation in nats, over its number of tokens."""
+
+    log_probability: float
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class EngineIdentity:
+    """Who answered: engine name and version, the model as it was named, and the hash of its files (or "unknown")."""
+
+    engine: str
+    model: str
+    revision: str
+
+
+class LanguageModel(Protocol):
+    """A model that can be asked from many threads at once; concurrent calls are batched by the engine.
+
+    All calls block, and raise EngineUnavailable (loading or restarting: not begun), EngineDied (the engine died
+    with this request in it), InvalidInput (prompt over the context, unknown adapter), DeadlineExceeded.
+    """
+
+    @property
+    def identity(self) -> EngineIdentity:
+        """Engine, model and revision, for the records that the model's answers enter."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Longest prompt plus completion in tokens."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether a request would be begun now."""
+
+    def wait_ready(self, timeout_s: float) -> None:
+        """Return when ready. Raises EngineUnavailable after timeout_s; InvalidInput if the model cannot be loaded."""
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of text as data, without added control tokens."""
+
+    def generate(
+        self, prompt: Prompt, sampling: Sampling, *, adapter: Adapter | None = None, timeout_s: float
+    ) -> Completion:
+        """Continue the prompt."""
+
+    def choose(
+        self, prompt: Prompt, choices: Sequence[str], *, adapter: Adapter | None = None, timeout_s: float
+    ) -> dict[str, float]:
+        """Log-probability (nats, among all next tokens, -inf if not reported) of each choice as the next token.
+
+        choices: texts that begin with different tokens; one token is generated, guided to one of them.
+        """
+
+    def score(
+        self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None, timeout_s: float
+    ) -> Score:
+        """Log-probability of continuation (taken as data) after prompt."""
+
+    def close(self) -> None:
+        """Stop the engine and free its memory."""
