@@ -1,0 +1,116 @@
+"""From a prompt's parts to token ids, the same way in training and in answering.
+
+Our own words may hold a model's control tokens (`<|user|>`); data may only spell them: "</s>" inside a document is
+encoded as its letters. Text between two control tokens is encoded in one piece, as the tokenizer itself would do it, so
+that a part's border leaves no seam. Works on any fast tokenizer of transformers without importing it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Protocol
+
+from longstream.errors import InvalidInput
+from longstream.llm.types import Part, Prompt
+
+
+class Tokenizer(Protocol):
+    """What is used of a fast transformers tokenizer."""
+
+    is_fast: bool
+    all_special_ids: list[int]
+    unk_token_id: int | None
+    added_tokens_decoder: dict[int, Any]
+
+    def __call__(self, text: str, **options: Any) -> Any:
+        """Encode text to a mapping with `input_ids` and, if asked for, `offset_mapping`."""
+
+
+class TokenEncoder:
+    """Encodes prompts and data for one tokenizer. Keep one where many are encoded: building it costs about 1 ms.
+
+    Raises InvalidInput for a tokenizer that cannot tell a token's place in the text (one that is not fast).
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        if not tokenizer.is_fast:
+            raise InvalidInput("the model needs a fast tokenizer (tokenizer.json); convert it with transformers")
+        self._tokenizer = tokenizer
+        added = {key: token for key, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
+        self._by_content = {token.content: (key, token) for key, token in added.items()}
+        longest_first = sorted(self._by_content, key=len, reverse=True)
+        self._controls = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+        self._special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+        self._guarded = (set(added) | self._special) - {tokenizer.unk_token_id}
+        self._prefix = _prefix(tokenizer)
+
+    def prompt(self, prompt: Prompt) -> list[int]:
+        """Token ids of a prompt, led by what the tokenizer itself puts first (BOS, if any; never twice)."""
+        ids: list[int] = []
+        text = ""
+        for piece in self._pieces(prompt):
+            if isinstance(piece, str):
+                text += piece
+            else:
+                ids += [*self.data(text), piece]
+                text = ""
+        ids += self.data(text)
+        return ids if ids[: len(self._prefix)] == self._prefix else self._prefix + ids
+
+    def data(self, text: str) -> list[int]:
+        """Token ids of text in which nothing is a control token; no BOS, no EOS."""
+        ids: list[int] = []
+        waiting = [text]
+        while waiting:
+            piece = waiting.pop()
+            if not piece:
+                continue
+            encoded = self._encode(piece)
+            cuts = self._cuts(encoded)
+            if cuts:
+                ends = [*cuts, len(piece)]
+                waiting += [piece[a:b] for a, b in zip([0, *cuts], ends, strict=True)][::-1]
+            else:
+                ids += [token for token in encoded["input_ids"] if token not in self._special]
+        return ids
+
+    def _encode(self, text: str) -> Any:
+        options = {"add_special_tokens": False, "split_special_tokens": True, "return_offsets_mapping": True}
+        # Rust tokenizers cannot encode half of a surrogate pair; such a letter is replaced, as UTF-8 readers do.
+        return self._tokenizer(text.encode("utf-8", "replace").decode("utf-8"), verbose=False, **options)
+
+    def _cuts(self, encoded: Any) -> list[int]:
+        # A control token is undone by encoding its first letter and its rest apart. One that is a single letter cannot
+        # be undone: it is left out where it is special, and kept where it is only a word added to the vocabulary.
+        pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        return sorted({a + 1 for token, (a, b) in pairs if token in self._guarded and b - a > 1})
+
+    def _pieces(self, prompt: Prompt) -> list[str | int]:
+        pieces: list[str | int] = []
+        for part in prompt.parts:
+            pieces += [part.text] if part.data else self._split(part)
+        return pieces
+
+    def _split(self, part: Part) -> list[str | int]:
+        pieces: list[str | int] = []
+        end, strip_next = 0, False
+        for match in self._controls.finditer(part.text) if self._controls else ():
+            key, token = self._by_content[match.group()]
+            between = part.text[end : match.start()]
+            between = between.lstrip() if strip_next else between
+            pieces += [between.rstrip() if token.lstrip else between, key]
+            end, strip_next = match.end(), token.rstrip
+        rest = part.text[end:]
+        return [*pieces, rest.lstrip() if strip_next else rest]
+
+
+def encode_prompt(tokenizer: Tokenizer, prompt: Prompt) -> list[int]:
+    """Token ids of prompt for tokenizer, as `TokenEncoder.prompt` gives them."""
+    return TokenEncoder(tokenizer).prompt(prompt)
+
+
+def _prefix(tokenizer: Tokenizer) -> list[int]:
+    plain = list(tokenizer("a", add_special_tokens=False)["input_ids"])
+    framed = list(tokenizer("a", add_special_tokens=True)["input_ids"])
+    starts = [i for i in range(len(framed)) if framed[i : i + len(plain)] == plain]
+    return framed[: starts[0]] if starts else []
