@@ -1,0 +1,755 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Example(_message.Message):
+    __slots__ = ("id", "response", "instruction", "input", "source", "source_index", "external_id", "licence", "provenance")
+    class ProvenanceEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    EXTERNAL_ID_FIELD_NUMBER: _ClassVar[int]
+    LICENCE_FIELD_NUMBER: _ClassVar[int]
+    PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    response: str
+    instruction: str
+    input: str
+    source: str
+    source_index: int
+    external_id: str
+    licence: str
+    provenance: _containers.ScalarMap[str, str]
+    def __init__(self, id: _Optional[str] = ..., response: _Optional[str] = ..., instruction: _Optional[str] = ..., input: _Optional[str] = ..., source: _Optional[str] = ..., source_index: _Optional[int] = ..., external_id: _Optional[str] = ..., licence: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class PipelineRevision(_message.Message):
+    __slots__ = ("pipeline", "revision", "document")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    revision: str
+    document: str
+    def __init__(self, pipeline: _Optional[str] = ..., revision: _Optional[str] = ..., document: _Optional[str] = ...) -> None: ...
+
+class Barrier(_message.Message):
+    __slots__ = ("pipeline", "release_id", "revision", "time")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    release_id: str
+    revision: str
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, pipeline: _Optional[str] = ..., release_id: _Optional[str] = ..., revision: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ExamplesRecord(_message.Message):
+    __slots__ = ("example", "revision", "barrier")
+    EXAMPLE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    BARRIER_FIELD_NUMBER: _ClassVar[int]
+    example: Example
+    revision: PipelineRevision
+    barrier: Barrier
+    def __init__(self, example: _Optional[_Union[Example, _Mapping]] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., barrier: _Optional[_Union[Barrier, _Mapping]] = ...) -> None: ...
+
+class Rank(_message.Message):
+    __slots__ = ("length", "source_order", "source_index", "example_id")
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_ORDER_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_INDEX_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    length: int
+    source_order: int
+    source_index: int
+    example_id: str
+    def __init__(self, length: _Optional[int] = ..., source_order: _Optional[int] = ..., source_index: _Optional[int] = ..., example_id: _Optional[str] = ...) -> None: ...
+
+class CuratorStateRecord(_message.Message):
+    __slots__ = ("kept", "marks")
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    MARKS_FIELD_NUMBER: _ClassVar[int]
+    kept: KeptExample
+    marks: PartitionMarks
+    def __init__(self, kept: _Optional[_Union[KeptExample, _Mapping]] = ..., marks: _Optional[_Union[PartitionMarks, _Mapping]] = ...) -> None: ...
+
+class KeptExample(_message.Message):
+    __slots__ = ("pipeline", "rank", "example", "had_duplicates")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_FIELD_NUMBER: _ClassVar[int]
+    HAD_DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    rank: Rank
+    example: Example
+    had_duplicates: bool
+    def __init__(self, pipeline: _Optional[str] = ..., rank: _Optional[_Union[Rank, _Mapping]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., had_duplicates: bool = ...) -> None: ...
+
+class PartitionMarks(_message.Message):
+    __slots__ = ("revision", "evicted", "sources", "dropped", "seen", "lengths")
+    class SourcesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: SourceCounts
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[SourceCounts, _Mapping]] = ...) -> None: ...
+    class DroppedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class LengthsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    EVICTED_FIELD_NUMBER: _ClassVar[int]
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    LENGTHS_FIELD_NUMBER: _ClassVar[int]
+    revision: PipelineRevision
+    evicted: Rank
+    sources: _containers.MessageMap[str, SourceCounts]
+    dropped: _containers.ScalarMap[str, int]
+    seen: int
+    lengths: _containers.ScalarMap[str, int]
+    def __init__(self, revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., evicted: _Optional[_Union[Rank, _Mapping]] = ..., sources: _Optional[_Mapping[str, SourceCounts]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., seen: _Optional[int] = ..., lengths: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class SourceCounts(_message.Message):
+    __slots__ = ("seen", "length")
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    seen: int
+    length: int
+    def __init__(self, seen: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
+
+class CurationRecord(_message.Message):
+    __slots__ = ("pipeline", "cut", "snapshot", "progress")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    CUT_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    cut: CutCommand
+    snapshot: PartitionSnapshot
+    progress: PartitionProgress
+    def __init__(self, pipeline: _Optional[str] = ..., cut: _Optional[_Union[CutCommand, _Mapping]] = ..., snapshot: _Optional[_Union[PartitionSnapshot, _Mapping]] = ..., progress: _Optional[_Union[PartitionProgress, _Mapping]] = ...) -> None: ...
+
+class CutCommand(_message.Message):
+    __slots__ = ("request_id", "request_hash", "asked_by")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_HASH_FIELD_NUMBER: _ClassVar[int]
+    ASKED_BY_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    request_hash: str
+    asked_by: str
+    def __init__(self, request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., asked_by: _Optional[str] = ...) -> None: ...
+
+class PartitionSnapshot(_message.Message):
+    __slots__ = ("release_id", "partition", "address", "marks")
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    MARKS_FIELD_NUMBER: _ClassVar[int]
+    release_id: str
+    partition: int
+    address: str
+    marks: PartitionMarks
+    def __init__(self, release_id: _Optional[str] = ..., partition: _Optional[int] = ..., address: _Optional[str] = ..., marks: _Optional[_Union[PartitionMarks, _Mapping]] = ...) -> None: ...
+
+class PartitionProgress(_message.Message):
+    __slots__ = ("partition", "seen")
+    PARTITION_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    partition: int
+    seen: int
+    def __init__(self, partition: _Optional[int] = ..., seen: _Optional[int] = ...) -> None: ...
+
+class HandledRequest(_message.Message):
+    __slots__ = ("request_id", "request_hash", "resource_id", "error_code", "error_message")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_HASH_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_ID_FIELD_NUMBER: _ClassVar[int]
+    ERROR_CODE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    request_hash: str
+    resource_id: str
+    error_code: str
+    error_message: str
+    def __init__(self, request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., resource_id: _Optional[str] = ..., error_code: _Optional[str] = ..., error_message: _Optional[str] = ...) -> None: ...
+
+class OwnerState(_message.Message):
+    __slots__ = ("pipeline", "control_offset", "handled", "curation")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    CONTROL_OFFSET_FIELD_NUMBER: _ClassVar[int]
+    HANDLED_FIELD_NUMBER: _ClassVar[int]
+    CURATION_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    control_offset: int
+    handled: _containers.RepeatedCompositeFieldContainer[HandledRequest]
+    curation: CurationState
+    def __init__(self, pipeline: _Optional[str] = ..., control_offset: _Optional[int] = ..., handled: _Optional[_Iterable[_Union[HandledRequest, _Mapping]]] = ..., curation: _Optional[_Union[CurationState, _Mapping]] = ...) -> None: ...
+
+class CurationState(_message.Message):
+    __slots__ = ("revision", "releases", "open_release_id", "snapshots", "sent", "last_final_id", "seen", "seen_at_cut", "cut_time")
+    class SeenEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: int
+        value: int
+        def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    RELEASES_FIELD_NUMBER: _ClassVar[int]
+    OPEN_RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_FIELD_NUMBER: _ClassVar[int]
+    SENT_FIELD_NUMBER: _ClassVar[int]
+    LAST_FINAL_ID_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    SEEN_AT_CUT_FIELD_NUMBER: _ClassVar[int]
+    CUT_TIME_FIELD_NUMBER: _ClassVar[int]
+    revision: PipelineRevision
+    releases: int
+    open_release_id: str
+    snapshots: _containers.RepeatedCompositeFieldContainer[PartitionSnapshot]
+    sent: int
+    last_final_id: str
+    seen: _containers.ScalarMap[int, int]
+    seen_at_cut: int
+    cut_time: _timestamp_pb2.Timestamp
+    def __init__(self, revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., releases: _Optional[int] = ..., open_release_id: _Optional[str] = ..., snapshots: _Optional[_Iterable[_Union[PartitionSnapshot, _Mapping]]] = ..., sent: _Optional[int] = ..., last_final_id: _Optional[str] = ..., seen: _Optional[_Mapping[int, int]] = ..., seen_at_cut: _Optional[int] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class SelectedTask(_message.Message):
+    __slots__ = ("pipeline", "release_id", "row_id", "example", "task")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROW_ID_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    release_id: str
+    row_id: str
+    example: Example
+    task: str
+    def __init__(self, pipeline: _Optional[str] = ..., release_id: _Optional[str] = ..., row_id: _Optional[str] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., task: _Optional[str] = ...) -> None: ...
+
+class Row(_message.Message):
+    __slots__ = ("pipeline", "row_id", "example_id", "release_id", "instruction", "style", "refusal", "prompt_revision", "engine", "model", "model_revision", "seed", "excerpted", "prompt_tokens", "completion_tokens")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    ROW_ID_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    INSTRUCTION_FIELD_NUMBER: _ClassVar[int]
+    STYLE_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_REVISION_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    EXCERPTED_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    row_id: str
+    example_id: str
+    release_id: str
+    instruction: str
+    style: str
+    refusal: str
+    prompt_revision: str
+    engine: str
+    model: str
+    model_revision: str
+    seed: int
+    excerpted: bool
+    prompt_tokens: int
+    completion_tokens: int
+    def __init__(self, pipeline: _Optional[str] = ..., row_id: _Optional[str] = ..., example_id: _Optional[str] = ..., release_id: _Optional[str] = ..., instruction: _Optional[str] = ..., style: _Optional[str] = ..., refusal: _Optional[str] = ..., prompt_revision: _Optional[str] = ..., engine: _Optional[str] = ..., model: _Optional[str] = ..., model_revision: _Optional[str] = ..., seed: _Optional[int] = ..., excerpted: bool = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ...) -> None: ...
+
+class Shard(_message.Message):
+    __slots__ = ("address", "rows", "bytes")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    rows: int
+    bytes: int
+    def __init__(self, address: _Optional[str] = ..., rows: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class Release(_message.Message):
+    __slots__ = ("pipeline", "id", "state", "parent_id", "revision", "rows_wanted", "rows_ready", "refused", "exact", "short", "content_hash", "manifest_address", "data_card_address", "shards", "cut_time", "seen", "metric", "asked_by")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[Release.State]
+        STATE_OPEN: _ClassVar[Release.State]
+        STATE_INSTRUCTING: _ClassVar[Release.State]
+        STATE_FINAL: _ClassVar[Release.State]
+    STATE_UNSPECIFIED: Release.State
+    STATE_OPEN: Release.State
+    STATE_INSTRUCTING: Release.State
+    STATE_FINAL: Release.State
+    class RefusedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    PARENT_ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    ROWS_WANTED_FIELD_NUMBER: _ClassVar[int]
+    ROWS_READY_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    SHORT_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_HASH_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    DATA_CARD_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SHARDS_FIELD_NUMBER: _ClassVar[int]
+    CUT_TIME_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    ASKED_BY_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    id: str
+    state: Release.State
+    parent_id: str
+    revision: PipelineRevision
+    rows_wanted: int
+    rows_ready: int
+    refused: _containers.ScalarMap[str, int]
+    exact: bool
+    short: bool
+    content_hash: str
+    manifest_address: str
+    data_card_address: str
+    shards: _containers.RepeatedCompositeFieldContainer[Shard]
+    cut_time: _timestamp_pb2.Timestamp
+    seen: int
+    metric: str
+    asked_by: str
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Release.State, str]] = ..., parent_id: _Optional[str] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., rows_wanted: _Optional[int] = ..., rows_ready: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., exact: bool = ..., short: bool = ..., content_hash: _Optional[str] = ..., manifest_address: _Optional[str] = ..., data_card_address: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[Shard, _Mapping]]] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seen: _Optional[int] = ..., metric: _Optional[str] = ..., asked_by: _Optional[str] = ...) -> None: ...
+
+class TrainingCommand(_message.Message):
+    __slots__ = ("pipeline", "request_id", "request_hash", "create", "cancel")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_HASH_FIELD_NUMBER: _ClassVar[int]
+    CREATE_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    request_id: str
+    request_hash: str
+    create: CreateTraining
+    cancel: CancelTraining
+    def __init__(self, pipeline: _Optional[str] = ..., request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., create: _Optional[_Union[CreateTraining, _Mapping]] = ..., cancel: _Optional[_Union[CancelTraining, _Mapping]] = ...) -> None: ...
+
+class CreateTraining(_message.Message):
+    __slots__ = ("release_id", "recipe")
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    RECIPE_FIELD_NUMBER: _ClassVar[int]
+    release_id: str
+    recipe: str
+    def __init__(self, release_id: _Optional[str] = ..., recipe: _Optional[str] = ...) -> None: ...
+
+class CancelTraining(_message.Message):
+    __slots__ = ("job_id",)
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    def __init__(self, job_id: _Optional[str] = ...) -> None: ...
+
+class TrainingJob(_message.Message):
+    __slots__ = ("pipeline", "id", "state", "release_id", "base_model", "recipe", "attempt", "step", "steps", "loss", "model_id", "reason", "create_time", "start_time", "end_time", "revision")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[TrainingJob.State]
+        STATE_QUEUED: _ClassVar[TrainingJob.State]
+        STATE_RUNNING: _ClassVar[TrainingJob.State]
+        STATE_SUCCEEDED: _ClassVar[TrainingJob.State]
+        STATE_FAILED: _ClassVar[TrainingJob.State]
+        STATE_CANCELLED: _ClassVar[TrainingJob.State]
+    STATE_UNSPECIFIED: TrainingJob.State
+    STATE_QUEUED: TrainingJob.State
+    STATE_RUNNING: TrainingJob.State
+    STATE_SUCCEEDED: TrainingJob.State
+    STATE_FAILED: TrainingJob.State
+    STATE_CANCELLED: TrainingJob.State
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    RECIPE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    START_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    id: str
+    state: TrainingJob.State
+    release_id: str
+    base_model: str
+    recipe: str
+    attempt: int
+    step: int
+    steps: int
+    loss: float
+    model_id: str
+    reason: str
+    create_time: _timestamp_pb2.Timestamp
+    start_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    revision: PipelineRevision
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[TrainingJob.State, str]] = ..., release_id: _Optional[str] = ..., base_model: _Optional[str] = ..., recipe: _Optional[str] = ..., attempt: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., loss: _Optional[float] = ..., model_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ...) -> None: ...
+
+class TrainingEvent(_message.Message):
+    __slots__ = ("pipeline", "job_id", "attempt", "sequence", "time", "started", "step", "checkpoint", "finished", "failed")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    FINISHED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    job_id: str
+    attempt: int
+    sequence: int
+    time: _timestamp_pb2.Timestamp
+    started: TrainingStarted
+    step: TrainingStep
+    checkpoint: TrainingCheckpoint
+    finished: TrainingFinished
+    failed: TrainingFailed
+    def __init__(self, pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started: _Optional[_Union[TrainingStarted, _Mapping]] = ..., step: _Optional[_Union[TrainingStep, _Mapping]] = ..., checkpoint: _Optional[_Union[TrainingCheckpoint, _Mapping]] = ..., finished: _Optional[_Union[TrainingFinished, _Mapping]] = ..., failed: _Optional[_Union[TrainingFailed, _Mapping]] = ...) -> None: ...
+
+class TrainingStarted(_message.Message):
+    __slots__ = ("steps", "examples", "supervised_tokens", "dropped", "resumed_from_step")
+    class DroppedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    STEPS_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLES_FIELD_NUMBER: _ClassVar[int]
+    SUPERVISED_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_FROM_STEP_FIELD_NUMBER: _ClassVar[int]
+    steps: int
+    examples: int
+    supervised_tokens: int
+    dropped: _containers.ScalarMap[str, int]
+    resumed_from_step: int
+    def __init__(self, steps: _Optional[int] = ..., examples: _Optional[int] = ..., supervised_tokens: _Optional[int] = ..., dropped: _Optional[_Mapping[str, int]] = ..., resumed_from_step: _Optional[int] = ...) -> None: ...
+
+class TrainingStep(_message.Message):
+    __slots__ = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds")
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
+    GRADIENT_NORM_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+    tokens: int
+    seconds: float
+    def __init__(self, step: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., gradient_norm: _Optional[float] = ..., tokens: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class TrainingCheckpoint(_message.Message):
+    __slots__ = ("step",)
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    step: int
+    def __init__(self, step: _Optional[int] = ...) -> None: ...
+
+class TrainingFinished(_message.Message):
+    __slots__ = ("loss", "base_bits_per_byte", "bits_per_byte", "seconds")
+    LOSS_FIELD_NUMBER: _ClassVar[int]
+    BASE_BITS_PER_BYTE_FIELD_NUMBER: _ClassVar[int]
+    BITS_PER_BYTE_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    loss: float
+    base_bits_per_byte: float
+    bits_per_byte: float
+    seconds: float
+    def __init__(self, loss: _Optional[float] = ..., base_bits_per_byte: _Optional[float] = ..., bits_per_byte: _Optional[float] = ..., seconds: _Optional[float] = ...) -> None: ...
+
+class TrainingFailed(_message.Message):
+    __slots__ = ("reason", "message", "retryable")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRYABLE_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    message: str
+    retryable: bool
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., retryable: bool = ...) -> None: ...
+
+class Model(_message.Message):
+    __slots__ = ("pipeline", "id", "kind", "address", "base_model", "base_revision", "job_id", "release_id", "release_content_hash", "recipe", "template", "revision", "create_time", "metrics")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[Model.Kind]
+        KIND_ADAPTER: _ClassVar[Model.Kind]
+        KIND_WEIGHTS: _ClassVar[Model.Kind]
+    KIND_UNSPECIFIED: Model.Kind
+    KIND_ADAPTER: Model.Kind
+    KIND_WEIGHTS: Model.Kind
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    BASE_MODEL_FIELD_NUMBER: _ClassVar[int]
+    BASE_REVISION_FIELD_NUMBER: _ClassVar[int]
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_CONTENT_HASH_FIELD_NUMBER: _ClassVar[int]
+    RECIPE_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    id: str
+    kind: Model.Kind
+    address: str
+    base_model: str
+    base_revision: str
+    job_id: str
+    release_id: str
+    release_content_hash: str
+    recipe: str
+    template: str
+    revision: PipelineRevision
+    create_time: _timestamp_pb2.Timestamp
+    metrics: TrainingFinished
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., kind: _Optional[_Union[Model.Kind, str]] = ..., address: _Optional[str] = ..., base_model: _Optional[str] = ..., base_revision: _Optional[str] = ..., job_id: _Optional[str] = ..., release_id: _Optional[str] = ..., release_content_hash: _Optional[str] = ..., recipe: _Optional[str] = ..., template: _Optional[str] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metrics: _Optional[_Union[TrainingFinished, _Mapping]] = ...) -> None: ...
+
+class JudgingCommand(_message.Message):
+    __slots__ = ("pipeline", "request_id", "request_hash", "evaluate", "roll_back")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_HASH_FIELD_NUMBER: _ClassVar[int]
+    EVALUATE_FIELD_NUMBER: _ClassVar[int]
+    ROLL_BACK_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    request_id: str
+    request_hash: str
+    evaluate: EvaluateModel
+    roll_back: RollBack
+    def __init__(self, pipeline: _Optional[str] = ..., request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., evaluate: _Optional[_Union[EvaluateModel, _Mapping]] = ..., roll_back: _Optional[_Union[RollBack, _Mapping]] = ...) -> None: ...
+
+class EvaluateModel(_message.Message):
+    __slots__ = ("model_id",)
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    def __init__(self, model_id: _Optional[str] = ...) -> None: ...
+
+class RollBack(_message.Message):
+    __slots__ = ("expected_champion_id", "reason")
+    EXPECTED_CHAMPION_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    expected_champion_id: str
+    reason: str
+    def __init__(self, expected_champion_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Interval(_message.Message):
+    __slots__ = ("mean", "low", "high", "confidence", "n")
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    LOW_FIELD_NUMBER: _ClassVar[int]
+    HIGH_FIELD_NUMBER: _ClassVar[int]
+    CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
+    N_FIELD_NUMBER: _ClassVar[int]
+    mean: float
+    low: float
+    high: float
+    confidence: float
+    n: int
+    def __init__(self, mean: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., confidence: _Optional[float] = ..., n: _Optional[int] = ...) -> None: ...
+
+class Calibration(_message.Message):
+    __slots__ = ("passed", "accuracy", "slot_effect_logits", "flip_rate", "reason")
+    PASSED_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    SLOT_EFFECT_LOGITS_FIELD_NUMBER: _ClassVar[int]
+    FLIP_RATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    passed: bool
+    accuracy: Interval
+    slot_effect_logits: float
+    flip_rate: float
+    reason: str
+    def __init__(self, passed: bool = ..., accuracy: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[float] = ..., flip_rate: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Evaluation(_message.Message):
+    __slots__ = ("pipeline", "id", "state", "model_id", "champion_id", "attempt", "stage", "stage_done", "stage_total", "win_rate", "slot_effect_logits", "flip_rate", "bits_per_byte_change", "candidate_bits_per_byte", "champion_bits_per_byte", "calibration", "lost", "findings", "verdicts_address", "promotion_id", "reason", "create_time", "end_time", "judge")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[Evaluation.State]
+        STATE_QUEUED: _ClassVar[Evaluation.State]
+        STATE_RUNNING: _ClassVar[Evaluation.State]
+        STATE_DONE: _ClassVar[Evaluation.State]
+        STATE_FAILED: _ClassVar[Evaluation.State]
+    STATE_UNSPECIFIED: Evaluation.State
+    STATE_QUEUED: Evaluation.State
+    STATE_RUNNING: Evaluation.State
+    STATE_DONE: Evaluation.State
+    STATE_FAILED: Evaluation.State
+    class LostEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    CHAMPION_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    STAGE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_DONE_FIELD_NUMBER: _ClassVar[int]
+    STAGE_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    WIN_RATE_FIELD_NUMBER: _ClassVar[int]
+    SLOT_EFFECT_LOGITS_FIELD_NUMBER: _ClassVar[int]
+    FLIP_RATE_FIELD_NUMBER: _ClassVar[int]
+    BITS_PER_BYTE_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_BITS_PER_BYTE_FIELD_NUMBER: _ClassVar[int]
+    CHAMPION_BITS_PER_BYTE_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    FINDINGS_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PROMOTION_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    JUDGE_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    id: str
+    state: Evaluation.State
+    model_id: str
+    champion_id: str
+    attempt: int
+    stage: str
+    stage_done: int
+    stage_total: int
+    win_rate: Interval
+    slot_effect_logits: Interval
+    flip_rate: float
+    bits_per_byte_change: Interval
+    candidate_bits_per_byte: float
+    champion_bits_per_byte: float
+    calibration: Calibration
+    lost: _containers.ScalarMap[str, int]
+    findings: _containers.RepeatedScalarFieldContainer[str]
+    verdicts_address: str
+    promotion_id: str
+    reason: str
+    create_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    judge: str
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Evaluation.State, str]] = ..., model_id: _Optional[str] = ..., champion_id: _Optional[str] = ..., attempt: _Optional[int] = ..., stage: _Optional[str] = ..., stage_done: _Optional[int] = ..., stage_total: _Optional[int] = ..., win_rate: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[_Union[Interval, _Mapping]] = ..., flip_rate: _Optional[float] = ..., bits_per_byte_change: _Optional[_Union[Interval, _Mapping]] = ..., candidate_bits_per_byte: _Optional[float] = ..., champion_bits_per_byte: _Optional[float] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., lost: _Optional[_Mapping[str, int]] = ..., findings: _Optional[_Iterable[str]] = ..., verdicts_address: _Optional[str] = ..., promotion_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., judge: _Optional[str] = ...) -> None: ...
+
+class ComparisonVerdict(_message.Message):
+    __slots__ = ("pipeline", "evaluation_id", "comparison_id", "example_id", "preference", "forward", "swapped", "slot_effect_logits", "lost", "candidate_characters", "champion_characters")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    EVALUATION_ID_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_ID_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    PREFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FORWARD_FIELD_NUMBER: _ClassVar[int]
+    SWAPPED_FIELD_NUMBER: _ClassVar[int]
+    SLOT_EFFECT_LOGITS_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    CHAMPION_CHARACTERS_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    evaluation_id: str
+    comparison_id: str
+    example_id: str
+    preference: float
+    forward: float
+    swapped: float
+    slot_effect_logits: float
+    lost: str
+    candidate_characters: int
+    champion_characters: int
+    def __init__(self, pipeline: _Optional[str] = ..., evaluation_id: _Optional[str] = ..., comparison_id: _Optional[str] = ..., example_id: _Optional[str] = ..., preference: _Optional[float] = ..., forward: _Optional[float] = ..., swapped: _Optional[float] = ..., slot_effect_logits: _Optional[float] = ..., lost: _Optional[str] = ..., candidate_characters: _Optional[int] = ..., champion_characters: _Optional[int] = ...) -> None: ...
+
+class Promotion(_message.Message):
+    __slots__ = ("pipeline", "id", "sequence", "outcome", "model_id", "expected_champion_id", "champion_id", "evaluation_id", "reasons", "time")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTCOME_UNSPECIFIED: _ClassVar[Promotion.Outcome]
+        OUTCOME_PROMOTED: _ClassVar[Promotion.Outcome]
+        OUTCOME_REFUSED: _ClassVar[Promotion.Outcome]
+        OUTCOME_ROLLED_BACK: _ClassVar[Promotion.Outcome]
+    OUTCOME_UNSPECIFIED: Promotion.Outcome
+    OUTCOME_PROMOTED: Promotion.Outcome
+    OUTCOME_REFUSED: Promotion.Outcome
+    OUTCOME_ROLLED_BACK: Promotion.Outcome
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_CHAMPION_ID_FIELD_NUMBER: _ClassVar[int]
+    CHAMPION_ID_FIELD_NUMBER: _ClassVar[int]
+    EVALUATION_ID_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    id: str
+    sequence: int
+    outcome: Promotion.Outcome
+    model_id: str
+    expected_champion_id: str
+    champion_id: str
+    evaluation_id: str
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., sequence: _Optional[int] = ..., outcome: _Optional[_Union[Promotion.Outcome, str]] = ..., model_id: _Optional[str] = ..., expected_champion_id: _Optional[str] = ..., champion_id: _Optional[str] = ..., evaluation_id: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
