@@ -1,8 +1,9 @@
 """From a prompt's parts to token ids, the same way in training and in answering.
 
-Our own words may hold a model's control tokens (`<|user|>`); data may only spell them: "</s>" inside a document is
-encoded as its letters. Text between two control tokens is encoded in one piece, as the tokenizer itself would do it, so
-that a part's border leaves no seam. Works on any fast tokenizer of transformers without importing it.
+Our own words may hold a model's control tokens (`<|user|>`); data may only spell them: "</s>" inside a
+document is encoded as its letters. Text between two control tokens is encoded in one piece, as the tokenizer
+itself would do it, so that a part's border leaves no seam. Works on any fast tokenizer of transformers
+without importing it.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ class Tokenizer(Protocol):
 
 
 class TokenEncoder:
-    """Encodes prompts and data for one tokenizer. Keep one where many are encoded: building it costs about 1 ms.
+    """Encodes prompts and data for one tokenizer. Keep one where many are encoded.
 
     Raises InvalidInput for a tokenizer that cannot tell a token's place in the text (one that is not fast).
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         if not tokenizer.is_fast:
-            raise InvalidInput("the model needs a fast tokenizer (tokenizer.json); convert it with transformers")
+            raise InvalidInput("the model has no fast tokenizer (tokenizer.json); convert it with transformers")
         self._tokenizer = tokenizer
         added = {key: token for key, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
         self._by_content = {token.content: (key, token) for key, token in added.items()}
@@ -76,12 +77,12 @@ class TokenEncoder:
 
     def _encode(self, text: str) -> Any:
         options = {"add_special_tokens": False, "split_special_tokens": True, "return_offsets_mapping": True}
-        # Rust tokenizers cannot encode half of a surrogate pair; such a letter is replaced, as UTF-8 readers do.
+        # Rust tokenizers cannot encode half of a surrogate pair; such a letter becomes a question mark.
         return self._tokenizer(text.encode("utf-8", "replace").decode("utf-8"), verbose=False, **options)
 
     def _cuts(self, encoded: Any) -> list[int]:
-        # A control token is undone by encoding its first letter and its rest apart. One that is a single letter cannot
-        # be undone: it is left out where it is special, and kept where it is only a word added to the vocabulary.
+        # A control token is undone by encoding its first letter and its rest apart. One that is a single letter
+        # cannot be undone: it is left out where it is special, and kept where it is only an added word.
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return sorted({a + 1 for token, (a, b) in pairs if token in self._guarded and b - a > 1})
 
