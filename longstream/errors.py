@@ -13,6 +13,7 @@ SuiteError
 ├── EngineDied              INTERNAL              the engine died while it worked on this very request
 ├── DeadlineExceeded        DEADLINE_EXCEEDED
 ├── Fenced                  ABORTED               another worker owns this partition now; drop the work
+├── ControlFailed           INTERNAL              a control record cannot be applied; the partition stops
 └── Corrupt                 DATA_LOSS             bytes at rest do not match their hash
 """
 
@@ -125,8 +126,21 @@ class Fenced(SuiteError):
     reason = "fenced"
 
 
+class ControlFailed(SuiteError):
+    """A barrier or revision cannot be applied. Never dead-lettered: the worker stops and tells."""
+
+    code = "INTERNAL"
+    reason = "control_failed"
+
+
 class Corrupt(SuiteError):
     """Bytes at rest do not match the hash they are known by."""
 
     code = "DATA_LOSS"
     reason = "corrupt"
+
+
+def by_code(code: str, message: str) -> SuiteError:
+    """The error that a stored outcome stands for: the broadest class with that gRPC status."""
+    classes = (InvalidInput, NotFound, AlreadyExists, Refused, Overloaded, Unavailable, DeadlineExceeded, Fenced, Corrupt)
+    return next((cls for cls in classes if cls.code == code), SuiteError)(message)

@@ -1,0 +1,145 @@
+"""The pipeline file: one YAML document that names a lineage of models, validated as a whole.
+
+Each section belongs to the service that reads it. What only one service understands (the training recipe, the
+quality limits, the gate's policy) is a mapping here, checked by that service when the pipeline reaches it.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from longstream.errors import InvalidInput
+from longstream.ids import digest
+from longstream.v1.records_pb2 import PipelineRevision
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Select(_Section):
+    """Which examples a release holds: the k longest responses (arXiv 2402.04833)."""
+
+    metric: Literal["nltk-words", "chars", "bytes", "words", "tokens"] = "nltk-words"
+    """What length means; nltk-words is the paper's."""
+    tokenizer: str = ""
+    """Path of a tokenizer.json, for metric tokens only."""
+    k: int = Field(default=1_000, ge=1, le=1_000_000)
+    """Rows in a release at most."""
+    reserve: int = Field(default=100, ge=0, le=1_000_000)
+    """Ranks kept beyond k, to stand in for refused rows."""
+    dedup: Literal["response", "pair", "off"] = "off"
+    """Which exact duplicates count once; the paper removes none."""
+
+
+class Cut(_Section):
+    """When a release is cut without being asked for. Neither set: only `CutRelease` cuts."""
+
+    every_examples: int | None = Field(default=None, ge=1)
+    """Cut when this many examples have come since the last cut."""
+    every_s: float | None = Field(default=None, ge=1)
+    """Cut when this long has passed since the last cut and something has come."""
+
+
+class Instruct(_Section):
+    """How documents get their instructions (LongForm, arXiv 2304.08460, section 2)."""
+
+    styles: dict[Literal["instruction", "chatbot", "query"], float] = Field(
+        default_factory=lambda: {"instruction": 0.5, "chatbot": 0.3, "query": 0.2}
+    )
+    """Share of each request style, drawn per document by seed."""
+    seed: int = Field(default=0, ge=0)
+    temperature: float = Field(default=0.7, ge=0, le=2)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    max_tokens: int = Field(default=96, ge=1, le=4_096)
+    limits: dict[str, float] = Field(default_factory=dict)
+    """Overrides of the instructor's acceptance limits, by name."""
+
+
+class Split(_Section):
+    """Which rows are held out from training, for ever, by hash of the example's id."""
+
+    heldout_share: float = Field(default=0.1, ge=0, lt=1)
+    seed: int = Field(default=0, ge=0)
+
+
+class Train(_Section):
+    """How a release becomes a model."""
+
+    on_release: bool = True
+    """Train on each final release without being asked."""
+    recipe: dict[str, Any] = Field(default_factory=dict)
+
+
+class Evaluate(_Section):
+    """How a model meets the champion."""
+
+    on_model: bool = True
+    """Evaluate each new model without being asked."""
+    prompts: tuple[str, ...] = ()
+    """Instructions to be answered; none: those of the release's held-out rows."""
+    max_prompts: int = Field(default=100, ge=1, le=10_000)
+    max_tokens: int = Field(default=256, ge=1, le=4_096)
+    gate: dict[str, Any] = Field(default_factory=dict)
+
+
+class Pipeline(_Section):
+    """A lineage: where its examples come from, what is kept, how it is trained and when it is promoted."""
+
+    name: Name
+    base_model: str
+    """Path or hub id; every challenger starts from it, and it is the first champion."""
+    sources: tuple[str, ...] = ()
+    """Accepted sources in the order that breaks ties of length; empty: every source, all equal."""
+    select: Select = Select()
+    cut: Cut = Cut()
+    instruct: Instruct = Instruct()
+    split: Split = Split()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+
+    def document(self) -> str:
+        """The pipeline as canonical JSON, the same for equal pipelines."""
+        return canonical(self.model_dump(mode="json"))
+
+    def revision(self) -> PipelineRevision:
+        """The record that puts this version into the stream."""
+        document = self.document()
+        return PipelineRevision(pipeline=self.name, revision=digest("pipeline", document), document=document)
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces, so that equal values hash equally."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def parse(document: object) -> Pipeline:
+    """Check a parsed YAML or JSON document. Raises InvalidInput that names every wrong field."""
+    try:
+        return Pipeline.model_validate(document)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
+        raise InvalidInput(f"pipeline file: {wrong}") from None
+
+
+def of_revision(revision: PipelineRevision) -> Pipeline:
+    """The pipeline that a revision record holds."""
+    return parse(json.loads(revision.document))
+
+
+def load(path: Path) -> Pipeline:
+    """Read a pipeline file. Raises InvalidInput if it is missing, no YAML, or wrong in a field."""
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InvalidInput(f"there is no pipeline file {path}; name one with --pipeline") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path} is not YAML: {error}") from None
+    return parse(document)

@@ -1,0 +1,28 @@
+"""Parsing the values of records, and the clock's times inside them."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from longstream.bus import Record
+from longstream.errors import InvalidInput
+
+M = TypeVar("M", bound=Message)
+
+
+def parse(message: type[M], record: Record) -> M:
+    """The record's value as a message. Raises InvalidInput for bytes that are none, or a tombstone."""
+    if record.value is None:
+        raise InvalidInput(f"{record.partition} holds a tombstone where a {message.__name__} is due")
+    try:
+        return message.FromString(record.value)
+    except DecodeError:
+        raise InvalidInput(f"the record is no {message.__name__}; was it written by another program?") from None
+
+
+def timestamp(milliseconds: int) -> Timestamp:
+    """Milliseconds since 1970 as a protobuf time."""
+    return Timestamp(seconds=milliseconds // 1_000, nanos=milliseconds % 1_000 * 1_000_000)
