@@ -35,7 +35,7 @@ class TokenEncoder:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         if not tokenizer.is_fast:
-            raise InvalidInput("the model has no fast tokenizer (tokenizer.json); convert it with transformers")
+            raise InvalidInput("the model has no fast tokenizer (tokenizer.json); convert it first")
         self._tokenizer = tokenizer
         added = {key: token for key, token in tokenizer.added_tokens_decoder.items() if token.content.strip()}
         self._by_content = {token.content: (key, token) for key, token in added.items()}
@@ -81,7 +81,7 @@ class TokenEncoder:
         return self._tokenizer(text.encode("utf-8", "replace").decode("utf-8"), verbose=False, **options)
 
     def _cuts(self, encoded: Any) -> list[int]:
-        # A control token is undone by encoding its first letter and its rest apart. One that is a single letter
+        # A control token is undone by encoding its first letter and its rest apart. One of a single letter
         # cannot be undone: it is left out where it is special, and kept where it is only an added word.
         pairs = zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return sorted({a + 1 for token, (a, b) in pairs if token in self._guarded and b - a > 1})
