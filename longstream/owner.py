@@ -8,19 +8,21 @@ the answer that the first one got.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from longstream.bus import Bus, Output, Partition
+from longstream.bus import Bus, Output, Partition, Record
 from longstream.errors import AlreadyExists, InvalidInput, SuiteError, by_code
 from longstream.ids import digest
-from longstream.records import parse
+from longstream.owned import OwnedFacts
+from longstream.pipeline import Pipeline
 from longstream.topics import PipelineTopics
 from longstream.v1.records_pb2 import HandledRequest, OwnerState
-from longstream.view import View, read_to_end
+from longstream.view import View
 
-MAX_HANDLED = 1_000
+MAX_HANDLED = 200
 """Requests whose outcome is remembered per pipeline; an older id counts as new."""
 
 
@@ -36,45 +38,85 @@ class Request(Protocol):
         """Hash of the whole request."""
 
 
-class OwnerStates:
-    """The states of the pipelines whose control partitions this process owns."""
+class Owner(ABC):
+    """The handler of a control topic: applies commands, acts between them, and commits its state with both.
 
-    def __init__(self, bus: Bus, topic: str, pipelines: PipelineTopics) -> None:
-        self._bus = bus
-        self._topic = topic
+    `apply` and `act` change the pipeline's OwnerState in place; whatever they changed is committed together with
+    what they return. Both see a pipeline only while this process owns its control partition. facts: what else is
+    restored with the partition, before anything is applied.
+    """
+
+    def __init__(
+        self, states: OwnedFacts[OwnerState], layout: PipelineTopics, pipelines: Mapping[str, Pipeline]
+    ) -> None:
+        self._states = states
+        self._layout = layout
         self._pipelines = pipelines
-        self._states: dict[int, dict[str, OwnerState]] = {}
+        self._written: dict[str, bytes] = {}
+
+    @abstractmethod
+    def apply(self, state: OwnerState, record: Record) -> Sequence[Output]:
+        """Apply a control record. Raises InvalidInput for bytes that are no such record, before any change."""
+
+    @abstractmethod
+    def act(self, state: OwnerState, pipeline: Pipeline) -> Sequence[Output]:
+        """Do what is due for a pipeline that no record caused."""
 
     def gained(self, partition: Partition) -> None:
-        """Restore the states that lie in the state topic's partition of the same number."""
-        states: dict[str, OwnerState] = {}
-        for record in read_to_end(self._bus, [Partition(self._topic, partition.index)]):
-            state = parse(OwnerState, record)
-            states[state.pipeline] = state
-        self._states[partition.index] = states
+        """Restore the states of the partition's pipelines."""
+        self._states.gained(partition)
+        for state in self._states.in_partition(partition):
+            self._written[state.pipeline] = state.SerializeToString(deterministic=True)
 
     def lost(self, partition: Partition) -> None:
         """Forget them."""
-        self._states.pop(partition.index, None)
+        for state in self._states.in_partition(partition):
+            self._written.pop(state.pipeline, None)
+        self._states.lost(partition)
 
-    def of(self, pipeline: str) -> OwnerState:
-        """The pipeline's state, empty at first. The caller may change it and must then commit `output`."""
-        states = self._states[self._pipelines.partition(pipeline)]
-        return states.setdefault(pipeline, OwnerState(pipeline=pipeline))
+    def handle(self, record: Record) -> Sequence[Output]:
+        """Apply a control record to the state of the pipeline that its key names."""
+        state = self._state(record.key.decode())
+        outputs = self.apply(state, record)
+        state.control_offset = record.offset + 1
+        return outputs
 
-    def in_partition(self, partition: Partition) -> list[OwnerState]:
-        """All states of a control partition."""
-        return list(self._states[partition.index].values())
+    def refuse(self, record: Record, error: SuiteError) -> Sequence[Output]:
+        """Nothing beside the dead letter: an unreadable command has nobody who waits for it."""
+        del record, error
+        return ()
 
-    def output(self, state: OwnerState) -> Output:
-        """The state as a record."""
-        return self._pipelines.output(self._topic, state.pipeline, "", state.SerializeToString(deterministic=True))
+    def tick(self, partition: Partition) -> Sequence[Output]:
+        """Act for each pipeline of the partition, then write the states that have changed."""
+        outputs: list[Output] = []
+        for pipeline in self._pipelines.values():
+            if self._layout.partition(pipeline.name) == partition.index:
+                outputs.extend(self.act(self._state(pipeline.name), pipeline))
+        for state in self._states.in_partition(partition):
+            value = state.SerializeToString(deterministic=True)
+            if self._written.get(state.pipeline) != value:
+                self._written[state.pipeline] = value
+                outputs.append(self._states.put(state.pipeline, "", state))
+        return outputs
+
+    def _state(self, pipeline: str) -> OwnerState:
+        state = self._states.get(pipeline)
+        if state is None:
+            state = OwnerState(pipeline=pipeline)
+            self._states.put(pipeline, "", state)
+        return state
+
+    def _pipeline(self, name: str) -> Pipeline:
+        if name not in self._pipelines:
+            known = ", ".join(self._pipelines) or "none"
+            raise InvalidInput(f"this service runs no pipeline {name!r}; known: {known}", field="pipeline")
+        return self._pipelines[name]
 
 
 def answer(state: OwnerState, request: Request, act: Callable[[], str]) -> None:
     """Apply a command once: act returns the id of what it made, or raises the SuiteError that the caller shall get.
 
-    The same request id with the same hash changes nothing and leaves its first outcome in place.
+    A request id that was seen before changes nothing and leaves its first outcome in place.
     """
     if any(done.request_id == request.request_id for done in state.handled):
         return
@@ -103,10 +145,10 @@ class Command:
 class CommandPort:
     """Sends commands to owners and waits for what they answer."""
 
-    def __init__(self, bus: Bus, topic: str, pipelines: PipelineTopics, states: View[OwnerState]) -> None:
+    def __init__(self, bus: Bus, topic: str, layout: PipelineTopics, states: View[OwnerState]) -> None:
         self._bus = bus
         self._topic = topic
-        self._pipelines = pipelines
+        self._layout = layout
         self._states = states
 
     def send(self, command: Command, timeout_s: float) -> str:
@@ -117,7 +159,7 @@ class CommandPort:
         """
         if not command.request_id:
             raise InvalidInput("request_id must be set, to a fresh UUID", field="request_id")
-        output = self._pipelines.output(self._topic, command.pipeline, "", command.value)
+        output = self._layout.output(self._topic, command.pipeline, "", command.value)
         written = self._bus.publish([output])[0]
         state = self._states.wait(lambda view: _applied(view, command.pipeline, written.offset), timeout_s)
         return _outcome(state, command)

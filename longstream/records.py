@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -26,3 +27,8 @@ def parse(message: type[M], record: Record) -> M:
 def timestamp(milliseconds: int) -> Timestamp:
     """Milliseconds since 1970 as a protobuf time."""
     return Timestamp(seconds=milliseconds // 1_000, nanos=milliseconds % 1_000 * 1_000_000)
+
+
+def now() -> Timestamp:
+    """The clock's time, for when something happened; nothing is decided by it."""
+    return timestamp(time.time_ns() // 1_000_000)

@@ -17,16 +17,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from longstream.bus import Bus, Output, Partition, Polled, Record, Subscription
+from longstream.dead_letters import dead_letter
 from longstream.errors import ControlFailed, DeadlineExceeded, EngineDied, Fenced, SuiteError
-from longstream.faults import crash_point, declare
+from longstream.faults import crash_point
 from longstream.telemetry import consumed, produced
-from longstream.topics import DEAD_LETTERS
 from longstream.window import Prefix, Window
 from longstream.worker_metrics import WorkerMetrics
-
-AFTER_POLL = declare("worker.poll.after")
-BEFORE_COMMIT = declare("worker.commit.before")
-AFTER_COMMIT = declare("worker.commit.after")
 
 _log = logging.getLogger(__name__)
 
@@ -81,6 +77,7 @@ class Consumption:
     group: str
     topics: tuple[str, ...]
     member: str
+    metrics: WorkerMetrics
 
 
 class _Stopping(Exception):
@@ -95,7 +92,7 @@ class Worker:
         self._consumption = consumption
         self._handler = handler
         self._options = options
-        self._metrics = WorkerMetrics(consumption.group)
+        self._metrics = consumption.metrics
         self._windows: dict[Partition, Window] = {}
         self._fenced: dict[Partition, float] = {}
         self._paused: set[Partition] = set()
@@ -156,7 +153,7 @@ class Worker:
             for record in polled.records:
                 self._begin(record)
             if polled.records:
-                crash_point(AFTER_POLL)
+                crash_point("worker.poll.after")
             for partition in list(self._windows):
                 self._commit_finished(subscription, partition)
             self._balance(subscription)
@@ -183,7 +180,9 @@ class Worker:
             raise Fenced(f"fenced from {', '.join(stuck)}, which the group still says is ours")
 
     def _drop(self, partition: Partition) -> None:
-        if self._windows.pop(partition, None) is not None:
+        window = self._windows.pop(partition, None)
+        if window is not None:
+            self._metrics.left(partition.topic, len(window))
             self._paused.discard(partition)
             self._handler.lost(partition)
 
@@ -241,11 +240,11 @@ class Worker:
         acts = [produced(output) for output in self._handler.tick(partition)]
         if not prefix.records and not acts:
             return
-        crash_point(BEFORE_COMMIT)
+        crash_point("worker.commit.before")
         if self._commit(subscription, partition, Prefix([*prefix.outputs, *acts], prefix.position, prefix.records)):
-            crash_point(AFTER_COMMIT)
+            crash_point("worker.commit.after")
             window.committed(prefix)
-            self._metrics.committed(partition, prefix.records)
+            self._metrics.left(partition.topic, prefix.records)
 
     def _commit(self, subscription: Subscription, partition: Partition, prefix: Prefix) -> bool:
         """Write the prefix, waiting for as long as the log is full or away. False: the partition is not ours."""
@@ -278,22 +277,3 @@ class Worker:
 
 def _may_be_the_cause(error: SuiteError) -> bool:
     return isinstance(error, EngineDied | DeadlineExceeded)
-
-
-def dead_letter(record: Record, error: SuiteError, attempt: int) -> Output:
-    """The record as it came, with why and whence it went to the dead letters."""
-    origin = record.partition
-    return Output(
-        topic=origin.topic + DEAD_LETTERS,
-        key=record.key,
-        value=record.value,
-        headers=(
-            *record.headers,
-            ("x-error-class", type(error).__name__.encode()),
-            ("x-error-reason", error.reason.encode()),
-            ("x-error-message", error.message.encode()),
-            ("x-origin", f"{origin.topic}/{origin.index}@{record.offset}".encode()),
-            ("x-attempt", str(attempt).encode()),
-        ),
-    )
-

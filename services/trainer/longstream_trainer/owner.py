@@ -1,0 +1,316 @@
+"""The owner of a pipeline's training: which releases become jobs, which attempt runs, what becomes a model.
+
+A job is RUNNING in the log before its child is started, under a new attempt number, so that a successor that finds
+it so knows that an attempt may live on somewhere: what that one still reports carries its old number, and only the
+owner writes models. An attempt resumes from the job's newest checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from longstream.bus import Bus, Output, Partition, Record
+from longstream.errors import InvalidInput, Refused, SuiteError
+from longstream.ids import digest
+from longstream.owned import OwnedFacts
+from longstream.owner import Owner, answer
+from longstream.pipeline import Pipeline, canonical
+from longstream.records import now, parse
+from longstream.storage import Storage
+from longstream.topics import MODELS, TRAINING_EVENTS, TRAINING_JOBS, TRAINING_STATE, PipelineTopics
+from longstream.v1.records_pb2 import (
+    CreateTraining,
+    Model,
+    OwnerState,
+    Release,
+    TrainingCommand,
+    TrainingJob,
+)
+from longstream.view import View
+from longstream_trainer.events import event_of, progressed
+from longstream_trainer.launch import Attempt, Launcher, Running, checked_tree
+from longstream_trainer.metrics import TrainerMetrics
+from longstream_trainer.recipe import Recipe
+
+_log = logging.getLogger(__name__)
+
+EXIT_PERMANENT = 42
+EXIT_STOPPED = 75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainerParts:
+    """What the owner works with."""
+
+    bus: Bus
+    storage: Storage
+    releases: View[Release]
+    launcher: Launcher
+    work_dir: Path
+    max_attempts: int
+    """Tries of a job whose child died or failed in a way that a retry can help."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """The attempt under way in this process."""
+
+    job: TrainingJob
+    running: Running | None = None
+    sequence: int = 0
+    last: dict[str, Any] = field(default_factory=dict)
+
+
+class TrainerOwner(Owner):
+    """Handler of `training`. One attempt at a time runs in each trainer process."""
+
+    def __init__(self, layout: PipelineTopics, pipelines: Mapping[str, Pipeline], parts: TrainerParts) -> None:
+        super().__init__(OwnedFacts(parts.bus, TRAINING_STATE, OwnerState, layout), layout, pipelines)
+        self._parts = parts
+        self._jobs = OwnedFacts(parts.bus, TRAINING_JOBS, TrainingJob, layout)
+        self._run: _Run | None = None
+        self._metrics = TrainerMetrics()
+
+    def gained(self, partition: Partition) -> None:
+        """Restore states and jobs; a job that was running is started again by `act`."""
+        super().gained(partition)
+        self._jobs.gained(partition)
+
+    def lost(self, partition: Partition) -> None:
+        """Stop an attempt whose job is somebody else's now."""
+        super().lost(partition)
+        self._jobs.lost(partition)
+        if self._run is not None and self._layout.partition(self._run.job.pipeline) == partition.index:
+            self._abandon()
+
+    def close(self) -> None:
+        """Stop the attempt with a checkpoint; its job stays RUNNING and is resumed by the next owner."""
+        run, self._run = self._run, None
+        if run is not None and run.running is not None:
+            run.running.stop()
+
+    def apply(self, state: OwnerState, record: Record) -> Sequence[Output]:
+        """Create or cancel a job."""
+        command = parse(TrainingCommand, record)
+        outputs: list[Output] = []
+        if command.WhichOneof("command") == "create":
+            answer(state, command, lambda: self._create(command, outputs))
+        elif command.WhichOneof("command") == "cancel":
+            answer(state, command, lambda: self._cancel(command, outputs))
+        else:
+            raise InvalidInput("a training command must create or cancel")
+        return outputs
+
+    def act(self, state: OwnerState, pipeline: Pipeline) -> Sequence[Output]:
+        """Queue what new releases ask for, then take the pipeline's work a step further."""
+        del state
+        outputs: list[Output] = []
+        if pipeline.train.on_release:
+            for _, release in self._parts.releases.under(f"{pipeline.name}/"):
+                self._queue_for(release, outputs)
+        if self._run is None:
+            self._take_next(pipeline, outputs)
+        elif self._run.job.pipeline == pipeline.name:
+            self._advance(self._run, outputs)
+        return outputs
+
+    def _create(self, command: TrainingCommand, outputs: list[Output]) -> str:
+        create: CreateTraining = command.create
+        release = self._parts.releases.get(f"{command.pipeline}/{create.release_id}")
+        if release is None or release.state != Release.STATE_FINAL:
+            raise Refused(f"release {create.release_id} is not final; wait for it", field="release_id")
+        recipe = recipe_of(release, create.recipe)
+        job = self._new_job(release, recipe, command.request_id)
+        outputs.append(self._put(job))
+        return job.id
+
+    def _queue_for(self, release: Release, outputs: list[Output]) -> None:
+        if release.state != Release.STATE_FINAL or release.rows_ready == 0:
+            return
+        job_id = _job_id(release, "release")
+        if self._jobs.get(release.pipeline, job_id) is not None:
+            return
+        try:
+            job = self._new_job(release, recipe_of(release, ""), "release")
+        except InvalidInput as error:
+            job = _job(release, job_id, "{}")
+            job.state, job.reason = TrainingJob.STATE_FAILED, error.message
+        outputs.append(self._put(job))
+
+    def _new_job(self, release: Release, recipe: Recipe, asked_by: str) -> TrainingJob:
+        return _job(release, _job_id(release, asked_by), canonical(recipe.as_mapping()))
+
+    def _cancel(self, command: TrainingCommand, outputs: list[Output]) -> str:
+        job = self._jobs.get(command.pipeline, command.cancel.job_id)
+        if job is None:
+            raise InvalidInput(f"there is no job {command.cancel.job_id}", field="job_id")
+        if job.state not in {TrainingJob.STATE_QUEUED, TrainingJob.STATE_RUNNING}:
+            raise Refused(f"the job has ended: {TrainingJob.State.Name(job.state)}", field="job_id")
+        if self._run is not None and self._run.job.id == job.id:
+            self._abandon()
+        self._end(job, TrainingJob.STATE_CANCELLED, "cancelled by a caller", outputs)
+        return job.id
+
+    def _take_next(self, pipeline: Pipeline, outputs: list[Output]) -> None:
+        for job in self._jobs.of(pipeline.name):
+            if job.state in {TrainingJob.STATE_QUEUED, TrainingJob.STATE_RUNNING}:
+                job.state, job.attempt = TrainingJob.STATE_RUNNING, job.attempt + 1
+                if not job.HasField("start_time"):
+                    job.start_time.CopyFrom(now())
+                outputs.append(self._put(job))
+                self._run = _Run(job)
+                return
+
+    def _advance(self, run: _Run, outputs: list[Output]) -> None:
+        if run.running is None:  # the attempt is in the log by now
+            self._launch(run, outputs)
+            return
+        for raw in run.running.events():
+            run.last = raw
+            self._report(run, raw, outputs)
+        code = run.running.exit_code()
+        if code is not None:
+            self._run = None
+            self._finish(run, code, outputs)
+
+    def _launch(self, run: _Run, outputs: list[Output]) -> None:
+        release = self._parts.releases.get(f"{run.job.pipeline}/{run.job.release_id}")
+        if release is None:  # the view has not come so far yet
+            return
+        folder = self._parts.work_dir / run.job.id
+        try:
+            run.running = self._parts.launcher.launch(_attempt(run.job, release, folder))
+        except SuiteError as error:
+            self._run = None
+            self._retry_or_fail(run.job, error.message, error.retryable, outputs)
+
+    def _report(self, run: _Run, raw: dict[str, Any], outputs: list[Output]) -> None:
+        event = event_of(raw)
+        if event is None:
+            return
+        run.sequence += 1
+        event.pipeline, event.job_id, event.attempt = run.job.pipeline, run.job.id, run.job.attempt
+        event.sequence = run.sequence
+        event.time.CopyFrom(now())
+        self._metrics.reported(event)
+        outputs.append(
+            self._layout.output(TRAINING_EVENTS, event.pipeline, event.job_id, event.SerializeToString())
+        )
+        if progressed(run.job, event):
+            outputs.append(self._put(run.job))
+
+    def _finish(self, run: _Run, code: int, outputs: list[Output]) -> None:
+        job = run.job
+        if code == 0 and run.last.get("type") == "done":
+            model = self._model(job, run.last)
+            outputs.append(self._layout.output(MODELS, job.pipeline, model.id, model.SerializeToString()))
+            job.model_id = model.id
+            self._end(job, TrainingJob.STATE_SUCCEEDED, "", outputs)
+        elif run.last.get("type") == "failed":
+            self._retry_or_fail(job, run.last["message"], bool(run.last["retryable"]), outputs)
+        else:
+            self._retry_or_fail(job, f"the training child ended with {code}", code != EXIT_PERMANENT, outputs)
+
+    def _retry_or_fail(self, job: TrainingJob, why: str, retryable: bool, outputs: list[Output]) -> None:
+        _log.warning("attempt failed", extra={"job": job.id, "attempt": job.attempt, "why": why})
+        if retryable and job.attempt < self._parts.max_attempts:
+            job.state, job.reason = TrainingJob.STATE_QUEUED, why
+            outputs.append(self._put(job))
+        else:
+            self._end(job, TrainingJob.STATE_FAILED, why, outputs)
+
+    def _end(self, job: TrainingJob, state: TrainingJob.State, why: str, outputs: list[Output]) -> None:
+        job.state, job.reason = state, why
+        job.end_time.CopyFrom(now())
+        self._metrics.ended(state)
+        outputs.append(self._put(job))
+
+    def _model(self, job: TrainingJob, done: dict[str, Any]) -> Model:
+        address = self._parts.storage.put_tree(checked_tree(Path(done["output"])))
+        release = self._parts.releases.get(f"{job.pipeline}/{job.release_id}")
+        recipe = json.loads(job.recipe)
+        model = Model(
+            pipeline=job.pipeline,
+            id=digest("model", job.pipeline, job.id),
+            kind=Model.KIND_ADAPTER if recipe["method"] == "lora" else Model.KIND_WEIGHTS,
+            address=address,
+            base_model=job.base_model,
+            base_revision=done["base_revision"],
+            job_id=job.id,
+            release_id=job.release_id,
+            release_content_hash=release.content_hash if release is not None else "",
+            recipe=job.recipe,
+            template=recipe["template"],
+            revision=job.revision,
+            create_time=now(),
+        )
+        finished = event_of(done)
+        if finished is not None:
+            model.metrics.CopyFrom(finished.finished)
+        return model
+
+    def _abandon(self) -> None:
+        run, self._run = self._run, None
+        if run is not None and run.running is not None:
+            # Stopping waits for a checkpoint, and the loop must go on polling meanwhile.
+            threading.Thread(target=run.running.stop, daemon=True).start()
+
+    def _put(self, job: TrainingJob) -> Output:
+        return self._jobs.put(job.pipeline, job.id, job)
+
+
+def recipe_of(release: Release, overrides: str) -> Recipe:
+    """The recipe of the pipeline revision that cut the release, with a caller's JSON overrides on top.
+
+    Raises InvalidInput that names what is wrong.
+    """
+    base = json.loads(release.revision.document)["train"]["recipe"]
+    try:
+        changed = json.loads(overrides or "{}")
+    except ValueError:
+        raise InvalidInput("recipe is not JSON", field="recipe") from None
+    if not isinstance(changed, dict):
+        raise InvalidInput("recipe must be a JSON object of the keys to replace", field="recipe")
+    return Recipe.from_mapping({**base, **changed})
+
+
+def _job_id(release: Release, asked_by: str) -> str:
+    return digest("training", release.pipeline, release.id, asked_by)
+
+
+def _job(release: Release, job_id: str, recipe: str) -> TrainingJob:
+    return TrainingJob(
+        pipeline=release.pipeline,
+        id=job_id,
+        state=TrainingJob.STATE_QUEUED,
+        release_id=release.id,
+        base_model=json.loads(release.revision.document)["base_model"],
+        recipe=recipe,
+        create_time=now(),
+        revision=release.revision,
+    )
+
+
+def _attempt(job: TrainingJob, release: Release, folder: Path) -> Attempt:
+    return Attempt(
+        job={
+            "base_model": job.base_model,
+            "recipe": json.loads(job.recipe),
+            "work_dir": str(folder / "work"),
+            "output_dir": str(folder / "output"),
+            "parents": {
+                "pipeline": job.pipeline,
+                "release": release.id,
+                "content_hash": release.content_hash,
+                "job": job.id,
+            },
+        },
+        shards=tuple(shard.address for shard in release.shards),
+        work_dir=folder,
+    )
