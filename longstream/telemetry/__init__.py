@@ -1,0 +1,35 @@
+"""What a program tells about itself: metrics, logs, and the trace that its work belongs to."""
+
+from __future__ import annotations
+
+from longstream.telemetry.logs import JsonFormatter, configure_logging, log_fields
+from longstream.telemetry.metrics import Family, Metrics, MetricsServer
+from longstream.telemetry.trace import (
+    TraceContext,
+    consumed,
+    current_trace,
+    headers_for,
+    new_trace,
+    parse_traceparent,
+    produced,
+    trace,
+    with_trace,
+)
+
+__all__ = [
+    "Family",
+    "JsonFormatter",
+    "Metrics",
+    "MetricsServer",
+    "TraceContext",
+    "configure_logging",
+    "consumed",
+    "current_trace",
+    "headers_for",
+    "log_fields",
+    "new_trace",
+    "parse_traceparent",
+    "produced",
+    "trace",
+    "with_trace",
+]
