@@ -1,0 +1,136 @@
+"""What a training child tells its parent: one JSON object a line, each with its `type`.
+
+started, step, checkpoint, done and failed are all there is. Parent and child share these classes; neither
+they nor this file need torch. A reader ignores fields that it does not know, so that an older parent
+understands a newer child.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import IntEnum
+from typing import Any, ClassVar, Protocol
+
+from longstream.errors import InvalidInput
+
+
+class ExitCode(IntEnum):
+    """How a child ended."""
+
+    DONE = 0
+    FAILED = 1
+    """Another attempt may succeed: out of space, out of memory, a defect."""
+    PERMANENT = 42
+    """Bad configuration or data: every attempt would end alike; a Kubernetes Job fails on it at once."""
+    STOPPED = 75
+    """Asked to stop, or the parent is gone; a checkpoint is written and the next attempt goes on from it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """Model and data are loaded and the work is known."""
+
+    type: ClassVar[str] = "started"
+    steps_planned: int
+    """Optimizer steps that will really run, those before resumed_from_step included."""
+    resumed_from_step: int
+    examples: int
+    heldout_examples: int
+    trained_tokens: int
+    """Tokens of the training examples that carry loss, counted once: responses and their ends."""
+    prompt_tokens: int
+    trainable_parameters: int
+    device: str
+    precision: str
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """Rows left out, by reason."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One optimizer step is done."""
+
+    type: ClassVar[str] = "step"
+    step: int
+    """Counted from 1."""
+    loss: float
+    """Mean over the step's loss-bearing tokens, in nats, under NEFTune's noise where that is on."""
+    learning_rate: float
+    grad_norm: float
+    """L2, before clipping."""
+    tokens: int
+    """Seen so far in the whole run, without padding."""
+    seconds: float
+    """Of this step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A checkpoint is safely on disk."""
+
+    type: ClassVar[str] = "checkpoint"
+    step: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The model is complete in the folder `output`."""
+
+    type: ClassVar[str] = "done"
+    output: str
+    base_revision: str
+    """Hash of the base model's files."""
+    steps: int
+    loss: float
+    """Mean over the last tenth of the steps, in nats per token."""
+    base_bits_per_byte: float | None
+    """Of the held-out responses under the base model; None where nothing is held out."""
+    bits_per_byte: float | None
+    """The same under the fine-tuned model."""
+    seconds: float
+    """Of all attempts, as far as their steps count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The attempt has failed; no event follows."""
+
+    type: ClassVar[str] = "failed"
+    reason: str
+    """Short snake_case word for counters."""
+    message: str
+    retryable: bool
+
+
+Event = Started | Step | Checkpoint | Done | Failed
+_KINDS: Mapping[str, type[Event]] = {kind.type: kind for kind in (Started, Step, Checkpoint, Done, Failed)}
+
+
+class Reporter(Protocol):
+    """Where events go; a call returns when the event is handed over."""
+
+    def __call__(self, event: Event) -> None:
+        """Hand over one event. Raises BrokenPipeError if nobody listens any more."""
+
+
+def encode_event(event: Event) -> str:
+    """One line of JSON, without its line end."""
+    return json.dumps({"type": event.type, **asdict(event)}, allow_nan=False)
+
+
+def decode_event(line: str | bytes) -> Event:
+    """The event of one line. Raises InvalidInput for anything else; unknown fields are ignored."""
+    try:
+        values = json.loads(line)
+        kind = _KINDS[values["type"]]
+        return kind(**{entry.name: values[entry.name] for entry in fields(kind)})
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidInput(f"not an event of a training child: {error!r}") from error
+
+
+def as_dict(event: Event) -> dict[str, Any]:
+    """The event's fields, without its type."""
+    return asdict(event)
