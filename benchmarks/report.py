@@ -1,6 +1,6 @@
 """How every benchmark tells its figures: a line for people, or one JSON object per figure for programs.
 
-A figure that claims something names its peer, measured in the same run on the same input, and the ratio to it.
+A figure that claims something names its peer, measured in the same run on the same input, and the ratio.
 """
 
 from __future__ import annotations
