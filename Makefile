@@ -1,0 +1,86 @@
+# Everything a person or CI does here is one of these words; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+BIN := .venv/bin
+ROUNDS ?= 5
+
+# No package that we use may report home or ask a hub, in no command run from here.
+export DO_NOT_TRACK := 1
+export VLLM_NO_USAGE_STATS := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+
+.PHONY: help
+help: ## List these commands
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: ## Make or update .venv (all other commands do it by themselves)
+	@scripts/setup.sh
+
+.PHONY: demo
+demo: setup ## Documents in, a judged model out; MODEL=path-or-hub-id DOCS=folder for real ones
+	@$(BIN)/python -m demo.run $(if $(MODEL),--model "$(MODEL)") $(if $(DOCS),--docs "$(DOCS)")
+
+.PHONY: test
+test: setup ## Run all tests; ARGS="-k bus -x" goes to pytest
+	@$(BIN)/pytest $(ARGS) || { printf '\nNext: make test ARGS="--lf -x" repeats the first failure alone.\n'; exit 1; }
+	@printf '\nNext: `make demo` shows the whole loop at work; docs/verified.md says which test shows which claim.\n'
+
+.PHONY: check
+check: setup ## Format, lint, types, contract: everything but the tests
+	@echo "==> ruff format"; $(BIN)/ruff format --check .
+	@echo "==> ruff check"; $(BIN)/ruff check .
+	@echo "==> mypy"; $(BIN)/mypy
+	@echo "==> shell scripts"; for script in scripts/*.sh .ci/run; do bash -n "$$script"; done
+	@echo "==> buf lint"; $(BIN)/buf lint
+	@echo "==> buf breaking"; $(BIN)/buf breaking --against proto/released.binpb
+	@echo "==> stubs"; $(BIN)/python scripts/proto.py --check
+
+.PHONY: format
+format: setup ## Put the code into the form that `make check` asks for
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: proto
+proto: setup ## Write longstream/v1 anew from proto/
+	@$(BIN)/buf lint
+	@$(BIN)/python scripts/proto.py
+
+.PHONY: proto-release
+proto-release: setup ## Make today's contract the one that later changes must not break
+	@$(BIN)/buf build --exclude-source-info -o proto/released.binpb
+	@echo "proto/released.binpb is today's contract."
+
+.PHONY: bench
+bench: setup ## Run every benchmark, or one: BENCH=embedded_log
+	@for file in benchmarks/$(or $(BENCH),*).py; do \
+		grep -q '__main__' "$$file" || continue; \
+		name=$$(basename "$$file" .py); \
+		echo "==> $$name"; \
+		$(BIN)/python -m "benchmarks.$$name" || failed="$${failed:-} $$name"; \
+	done; \
+	[ -z "$${failed:-}" ] || { echo "Failed:$$failed"; exit 1; }
+
+.PHONY: soak
+soak: setup ## Kill, and search for counter-examples, for ROUNDS=5 rounds with new seeds each
+	@for round in $$(seq $(ROUNDS)); do \
+		echo "==> round $$round of $(ROUNDS)"; \
+		$(BIN)/pytest -m kills $(ARGS); \
+		$(BIN)/pytest -m "not kills and not engine" --hypothesis-profile=soak $(ARGS); \
+	done
+
+.PHONY: lock
+lock: ## Resolve locks/*.in anew; UPGRADE=1 also takes newer versions
+	@scripts/lock.sh $(if $(UPGRADE),--upgrade)
+
+.PHONY: clean
+clean: ## Remove caches and build leftovers; .venv and your data stay
+	@rm -rf build dist ./*.egg-info services/*/{build,dist,*.egg-info} .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +
+
+.PHONY: clean-all
+clean-all: clean ## The same, and .venv
+	@rm -rf .venv .venv-tools
