@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from longstream.errors import Corrupt
+from longstream.errors import Corrupt, InvalidInput
 from longstream.storage import Storage
+from longstream_trainer.report import Event, decode_event
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Attempt:
 class Running(Protocol):
     """An attempt under way."""
 
-    def events(self) -> Iterator[dict[str, Any]]:
+    def events(self) -> Iterator[Event]:
         """What it has reported since the last call; never waits."""
 
     def exit_code(self) -> int | None:
@@ -73,10 +74,7 @@ class ChildLauncher:
         return ChildProcess(job_file)
 
     def _fetched(self, address: str, folder: Path) -> Path:
-        path = folder / "shards" / f"{address.rpartition(':')[2]}.parquet"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(self._storage.get(address))
-        return path
+        return self._storage.fetch(address, folder / "shards" / f"{address.rpartition(':')[2]}.parquet")
 
 
 class ChildProcess:
@@ -91,11 +89,11 @@ class ChildProcess:
             stderr=log,
         )
         log.close()
-        self._events: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
 
-    def events(self) -> Iterator[dict[str, Any]]:
+    def events(self) -> Iterator[Event]:
         """What the child has reported since the last call."""
         while not self._events.empty():
             yield self._events.get()
@@ -119,11 +117,9 @@ class ChildProcess:
     def _read(self, stream: IO[bytes]) -> None:
         for line in stream:
             try:
-                event = json.loads(line)
-            except ValueError:
+                self._events.put(decode_event(line))
+            except InvalidInput:
                 _log.warning("a line of the training child is no event", extra={"bytes": len(line)})
-                continue
-            self._events.put(event)
 
 
 def checked_tree(folder: Path) -> Path:

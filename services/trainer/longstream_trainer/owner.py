@@ -11,13 +11,13 @@ import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from longstream.bus import Bus, Output, Partition, Record
 from longstream.errors import InvalidInput, Refused, SuiteError
 from longstream.ids import digest
+from longstream.llm.revision import model_revision
 from longstream.owned import OwnedFacts
 from longstream.owner import Owner, answer
 from longstream.pipeline import Pipeline, canonical
@@ -33,15 +33,13 @@ from longstream.v1.records_pb2 import (
     TrainingJob,
 )
 from longstream.view import View
-from longstream_trainer.events import event_of, progressed
+from longstream_trainer.report import Done, Event, ExitCode, Failed
 from longstream_trainer.launch import Attempt, Launcher, Running, checked_tree
 from longstream_trainer.metrics import TrainerMetrics
-from longstream_trainer.recipe import Recipe
+from longstream_trainer.recipe import Recipe, recipe_from
+from longstream_trainer.facts import fact_of, finished_of, progressed
 
 _log = logging.getLogger(__name__)
-
-EXIT_PERMANENT = 42
-EXIT_STOPPED = 75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +51,7 @@ class TrainerParts:
     releases: View[Release]
     launcher: Launcher
     work_dir: Path
+    metrics: TrainerMetrics
     max_attempts: int
     """Tries of a job whose child died or failed in a way that a retry can help."""
 
@@ -64,7 +63,7 @@ class _Run:
     job: TrainingJob
     running: Running | None = None
     sequence: int = 0
-    last: dict[str, Any] = field(default_factory=dict)
+    last: Event | None = None
 
 
 class TrainerOwner(Owner):
@@ -75,7 +74,7 @@ class TrainerOwner(Owner):
         self._parts = parts
         self._jobs = OwnedFacts(parts.bus, TRAINING_JOBS, TrainingJob, layout)
         self._run: _Run | None = None
-        self._metrics = TrainerMetrics()
+        self._metrics = parts.metrics
 
     def gained(self, partition: Partition) -> None:
         """Restore states and jobs; a job that was running is started again by `act`."""
@@ -144,7 +143,7 @@ class TrainerOwner(Owner):
         outputs.append(self._put(job))
 
     def _new_job(self, release: Release, recipe: Recipe, asked_by: str) -> TrainingJob:
-        return _job(release, _job_id(release, asked_by), canonical(recipe.as_mapping()))
+        return _job(release, _job_id(release, asked_by), canonical(asdict(recipe)))
 
     def _cancel(self, command: TrainingCommand, outputs: list[Output]) -> str:
         job = self._jobs.get(command.pipeline, command.cancel.job_id)
@@ -171,9 +170,9 @@ class TrainerOwner(Owner):
         if run.running is None:  # the attempt is in the log by now
             self._launch(run, outputs)
             return
-        for raw in run.running.events():
-            run.last = raw
-            self._report(run, raw, outputs)
+        for event in run.running.events():
+            run.last = event
+            self._report(run, event, outputs)
         code = run.running.exit_code()
         if code is not None:
             self._run = None
@@ -190,32 +189,29 @@ class TrainerOwner(Owner):
             self._run = None
             self._retry_or_fail(run.job, error.message, error.retryable, outputs)
 
-    def _report(self, run: _Run, raw: dict[str, Any], outputs: list[Output]) -> None:
-        event = event_of(raw)
-        if event is None:
-            return
+    def _report(self, run: _Run, event: Event, outputs: list[Output]) -> None:
         run.sequence += 1
-        event.pipeline, event.job_id, event.attempt = run.job.pipeline, run.job.id, run.job.attempt
-        event.sequence = run.sequence
-        event.time.CopyFrom(now())
-        self._metrics.reported(event)
-        outputs.append(
-            self._layout.output(TRAINING_EVENTS, event.pipeline, event.job_id, event.SerializeToString())
-        )
+        fact = fact_of(event)
+        fact.pipeline, fact.job_id, fact.attempt = run.job.pipeline, run.job.id, run.job.attempt
+        fact.sequence = run.sequence
+        fact.time.CopyFrom(now())
+        self._metrics.reported(fact)
+        outputs.append(self._layout.output(TRAINING_EVENTS, fact.pipeline, fact.job_id, fact.SerializeToString()))
         if progressed(run.job, event):
             outputs.append(self._put(run.job))
 
     def _finish(self, run: _Run, code: int, outputs: list[Output]) -> None:
         job = run.job
-        if code == 0 and run.last.get("type") == "done":
+        if code == ExitCode.DONE and isinstance(run.last, Done):
             model = self._model(job, run.last)
             outputs.append(self._layout.output(MODELS, job.pipeline, model.id, model.SerializeToString()))
             job.model_id = model.id
             self._end(job, TrainingJob.STATE_SUCCEEDED, "", outputs)
-        elif run.last.get("type") == "failed":
-            self._retry_or_fail(job, run.last["message"], bool(run.last["retryable"]), outputs)
+        elif isinstance(run.last, Failed):
+            self._retry_or_fail(job, run.last.message, run.last.retryable, outputs)
         else:
-            self._retry_or_fail(job, f"the training child ended with {code}", code != EXIT_PERMANENT, outputs)
+            retryable = code != ExitCode.PERMANENT
+            self._retry_or_fail(job, f"the training child ended with {code}", retryable, outputs)
 
     def _retry_or_fail(self, job: TrainingJob, why: str, retryable: bool, outputs: list[Output]) -> None:
         _log.warning("attempt failed", extra={"job": job.id, "attempt": job.attempt, "why": why})
@@ -231,17 +227,17 @@ class TrainerOwner(Owner):
         self._metrics.ended(state)
         outputs.append(self._put(job))
 
-    def _model(self, job: TrainingJob, done: dict[str, Any]) -> Model:
-        address = self._parts.storage.put_tree(checked_tree(Path(done["output"])))
+    def _model(self, job: TrainingJob, done: Done) -> Model:
+        address = self._parts.storage.put_tree(checked_tree(Path(done.output_dir)))
         release = self._parts.releases.get(f"{job.pipeline}/{job.release_id}")
         recipe = json.loads(job.recipe)
-        model = Model(
+        return Model(
             pipeline=job.pipeline,
             id=digest("model", job.pipeline, job.id),
             kind=Model.KIND_ADAPTER if recipe["method"] == "lora" else Model.KIND_WEIGHTS,
             address=address,
             base_model=job.base_model,
-            base_revision=done["base_revision"],
+            base_revision=model_revision(job.base_model),
             job_id=job.id,
             release_id=job.release_id,
             release_content_hash=release.content_hash if release is not None else "",
@@ -249,11 +245,8 @@ class TrainerOwner(Owner):
             template=recipe["template"],
             revision=job.revision,
             create_time=now(),
+            metrics=finished_of(done),
         )
-        finished = event_of(done)
-        if finished is not None:
-            model.metrics.CopyFrom(finished.finished)
-        return model
 
     def _abandon(self) -> None:
         run, self._run = self._run, None
@@ -277,7 +270,7 @@ def recipe_of(release: Release, overrides: str) -> Recipe:
         raise InvalidInput("recipe is not JSON", field="recipe") from None
     if not isinstance(changed, dict):
         raise InvalidInput("recipe must be a JSON object of the keys to replace", field="recipe")
-    return Recipe.from_mapping({**base, **changed})
+    return recipe_from({**base, **changed})
 
 
 def _job_id(release: Release, asked_by: str) -> str:

@@ -1,0 +1,72 @@
+"""What a child reports, as the facts that other programs read."""
+
+from __future__ import annotations
+
+from longstream.v1.records_pb2 import (
+    TrainingCheckpoint,
+    TrainingEvent,
+    TrainingFailed,
+    TrainingFinished,
+    TrainingJob,
+    TrainingStarted,
+    TrainingStep,
+)
+from longstream_trainer.report import Checkpoint, Done, Event, Failed, Started, Step
+
+
+def fact_of(event: Event) -> TrainingEvent:
+    """The record of a child's event, without the job's name and time."""
+    match event:
+        case Started():
+            return TrainingEvent(started=_started(event))
+        case Step():
+            return TrainingEvent(step=_step(event))
+        case Checkpoint():
+            return TrainingEvent(checkpoint=TrainingCheckpoint(step=event.step))
+        case Done():
+            return TrainingEvent(finished=finished_of(event))
+        case Failed():
+            failed = TrainingFailed(reason=event.reason, message=event.message, retryable=event.retryable)
+            return TrainingEvent(failed=failed)
+
+
+def finished_of(done: Done) -> TrainingFinished:
+    """The figures of a finished attempt; a held-out figure stays unset where nothing is held out."""
+    return TrainingFinished(
+        loss=done.train_loss,
+        base_bits_per_byte=done.heldout_bits_per_byte_before,
+        bits_per_byte=done.heldout_bits_per_byte_after,
+        seconds=done.seconds,
+    )
+
+
+def progressed(job: TrainingJob, event: Event) -> bool:
+    """Take what the event says about progress into the job; whether it says any."""
+    if isinstance(event, Started):
+        job.steps, job.step = event.steps_planned, event.resumed_from_step
+    elif isinstance(event, Step):
+        job.step, job.loss = event.step, event.loss
+    else:
+        return False
+    return True
+
+
+def _started(event: Started) -> TrainingStarted:
+    return TrainingStarted(
+        steps=event.steps_planned,
+        examples=event.examples,
+        supervised_tokens=event.trained_tokens,
+        dropped=event.dropped,
+        resumed_from_step=event.resumed_from_step,
+    )
+
+
+def _step(event: Step) -> TrainingStep:
+    return TrainingStep(
+        step=event.step,
+        loss=event.loss,
+        learning_rate=event.learning_rate,
+        gradient_norm=event.grad_norm,
+        tokens=event.tokens,
+        seconds=event.seconds,
+    )
