@@ -1,23 +1,29 @@
 """The bus: topics of records, and one act that writes outputs and input positions together.
 
-The contract that every bus keeps (tests/longstream/bus_contract.py runs the same facts against each):
+The contract that every bus keeps (tests/longstream/bus/test_bus_contract.py runs the same facts against
+each):
 
-- `commit(outputs, positions)` is all or nothing, also under kill -9: either every output can be read and every
-  position has moved, or neither. Readers never see an output of a commit that did not finish.
-- A commit by a worker that has lost one of the partitions raises `Fenced` and writes nothing.
-- Records of a partition keep their order; an offset is never used twice; a compacted topic keeps at least the last
-  record of each key.
-- A group's partitions are shared out among its live members; a member that returns under its old name takes its
-  former place at once and shuts its older self out.
+- `commit(outputs, positions)` is all or nothing, also under kill -9: either every output can be read and
+  every position has moved, or neither. Readers never see an output of a commit that did not finish.
+- A commit by a worker that has lost one of the partitions raises `Fenced` and writes nothing. Work of the
+  lost partition is dropped; the next poll names it. Work of the others may be committed again without a new
+  poll.
+- Records of a partition keep their order; an offset is never used twice; a compacted topic keeps at least the
+  last record of each key.
+- A group's partitions are shared out among its live members; a member that returns under its old name takes
+  its former place at once and shuts its older self out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
 Headers = tuple[tuple[str, bytes], ...]
+
+MAX_RECORD_BYTES = 1024 * 1024
+"""Key, value and headers of one record together; a larger body goes to storage, by address."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -57,7 +63,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """A record to be written. partition None: chosen by the key's murmur2 hash, as every Kafka client does."""
+    """A record to be written. partition None: by the key's murmur2 hash, as every Kafka client chooses."""
 
     topic: str
     key: bytes
@@ -81,7 +87,7 @@ class Polled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Topic:
-    """A topic as code. cleanup "compact" keeps the last record of each key; "delete" drops after retention_s."""
+    """A topic as code. cleanup "compact" keeps each key's last record; "delete" drops after retention_s."""
 
     name: str
     partitions: int
@@ -95,11 +101,16 @@ class Subscription(Protocol):
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         """Next records in offset order per partition, or a change of ownership; empty after timeout_s.
 
-        Raises Corrupt if a committed position lies below the log's start.
+        Records already handed out do not come again, committed or not, until the partition is gained anew.
+        max_records: at least 1, shared evenly by the partitions that have records. A new group starts at the
+        log's beginning. To be called often enough that others need not wait for a partition they are to get;
+        a long handler does not end the membership.
+        Raises Corrupt if a committed position lies outside the log, Fenced if a newer self has taken the
+        member's name: then this one must stop.
         """
 
     def pause(self, partitions: Iterable[Partition]) -> None:
-        """Keep the partitions but hand out none of their records until `resume`."""
+        """Keep the partitions but hand out none of their records until `resume` or until gained anew."""
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         """Hand out the partitions' records again."""
@@ -110,9 +121,12 @@ class Subscription(Protocol):
     def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
         """Write outputs and the next offsets to read, all of it or none; returns where the outputs lie.
 
-        A position may repeat the present one: an act that no record caused still proves its ownership so.
-        Raises Fenced if one of the partitions is not this member's any more, or if its position moved under it;
-        StorageFull if there is no space; Unavailable if the log cannot be reached.
+        At least one position is given, and it may repeat the present one: an act that no record caused still
+        proves its ownership so. outputs may be empty.
+        Raises Fenced if one of the partitions is not this member's any more, or if its position moved under
+        it; InvalidInput for a position that goes back or beyond the log's end, TooLarge for a record over
+        MAX_RECORD_BYTES, NotFound for an unknown topic; StorageFull if there is no space; Unavailable if the
+        log cannot be reached. After each of them nothing was written.
         """
 
     def close(self) -> None:
@@ -136,19 +150,25 @@ class Bus(Protocol):
     """A log of topics."""
 
     def create_topics(self, topics: Iterable[Topic]) -> None:
-        """Create what is missing. Raises Refused if a topic exists with another number of partitions."""
+        """Create what is missing; a new retention is taken over.
+
+        Raises Refused if a topic exists with another number of partitions or another clean-up.
+        """
 
     def partitions(self, topic: str) -> tuple[Partition, ...]:
         """The topic's partitions in order. Raises NotFound for a topic that was never created."""
 
     def publish(self, outputs: Sequence[Output]) -> list[Position]:
-        """Write outputs in one act that no input caused; durable when it returns."""
+        """Write outputs in one act that no input caused; durable when it returns. Raises as `commit` does."""
 
     def subscribe(self, group: str, topics: Sequence[str], member: str) -> Subscription:
-        """Join the group under a name that is the same after a restart."""
+        """Join the group under a name that stays after a restart. Raises NotFound for an unknown topic."""
 
     def reader(self, partitions: Iterable[Partition], start: Mapping[Partition, int] | None = None) -> Reader:
-        """Read from the given offsets; a partition without one is read from its beginning."""
+        """Read from the given offsets; a partition without one is read from its beginning.
+
+        An offset below the log's start reads from the start.
+        """
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """For each partition the offset that the next record will get."""
@@ -157,4 +177,10 @@ class Bus(Protocol):
         """The group's committed offset, or None if it has never committed there."""
 
     def close(self) -> None:
-        """Close every connection of this bus."""
+        """Leave all groups and close every connection of this bus."""
+
+    def __enter__(self) -> Self:
+        """The bus itself, closed at the end of the block."""
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Close."""

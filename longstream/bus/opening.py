@@ -1,0 +1,25 @@
+"""From a URL to a bus: the one place that knows which kinds there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from longstream.bus import Bus
+from longstream.bus.embedded import EmbeddedBus
+from longstream.errors import InvalidInput
+
+
+def open_bus(url: str, *, session_timeout_s: float = 10.0, housekeeping: bool = False) -> Bus:
+    """The bus behind a URL: `sqlite:PATH` is the embedded log in that file, which is created if missing.
+
+    session_timeout_s: silence after which a group shares out a member's partitions.
+    housekeeping: also compact topics and drop expired records from here; one process per log is enough, more
+    do no harm. Raises InvalidInput for any other URL, Corrupt or Refused for a file that cannot be used as a
+    log.
+    """
+    scheme, colon, rest = url.partition(":")
+    if scheme != "sqlite" or not colon:
+        raise InvalidInput(f"the bus URL {url!r} is of no known kind; write sqlite:PATH", field="bus_url")
+    if not rest:
+        raise InvalidInput("the bus URL names no file; write sqlite:PATH", field="bus_url")
+    return EmbeddedBus(Path(rest), session_timeout_s=session_timeout_s, housekeeping=housekeeping)
