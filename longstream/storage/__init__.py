@@ -1,0 +1,100 @@
+"""Objects named by their content: an atomic put, a verified get, and folders as a manifest of objects.
+
+An address is `sha256:` and 64 hex digits, one form everywhere, so that two equal objects are one and a
+record that names an object also proves it. The media type is kept beside the object: it is about the bytes,
+not part of them. This package is the only door to the object store.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, NewType, Protocol, Self
+from urllib.parse import unquote, urlsplit
+
+from longstream.errors import InvalidInput
+
+Address = NewType("Address", str)
+
+OCTETS = "application/octet-stream"
+_ADDRESS = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
+
+
+class Storage(Protocol):
+    """A content-addressed store. Every method raises InvalidInput for what is no address.
+
+    Written objects are durable when the method returns. Methods that write raise StorageFull, and leave
+    nothing behind, when there is no space; TooLarge above the store's limit. Methods that read raise
+    NotFound, and Corrupt if the bytes do not match their address. Safe to use from several threads and
+    processes.
+    """
+
+    def put(self, content: bytes, media_type: str = OCTETS) -> Address:
+        """Store the bytes; the same bytes again give the same address and keep their first media type."""
+
+    def put_file(self, path: Path, media_type: str = OCTETS) -> Address:
+        """Store a regular file's bytes in bounded memory. Raises InvalidInput for anything else, links
+        included."""
+
+    def put_tree(self, folder: Path) -> Address:
+        """Store every file below folder and a manifest of them; returns the manifest's address.
+
+        Empty folders, times and modes are not kept, so equal contents have equal addresses. Raises
+        InvalidInput if there is a link or a special file, or no file at all.
+        """
+
+    def get(self, address: str) -> bytes:
+        """The object, verified. Raises TooLarge for more than fits into memory by the store's limit."""
+
+    def open(self, address: str) -> BinaryIO:
+        """The object as a file to read and seek in, verified before this returns; the caller closes it."""
+
+    def media_type(self, address: str) -> str:
+        """What the object was first stored as."""
+
+    def fetch(self, address: str, into: Path) -> Path:
+        """Write the object to the path into, which appears whole or not at all; returns into."""
+
+    def fetch_tree(self, address: str, into: Path) -> Path:
+        """Build the folder of a manifest at the path into, which appears whole or not at all; returns into.
+
+        An existing folder is verified and kept. Raises Refused if it differs, InvalidInput if the address
+        is no manifest or names a path outside the folder.
+        """
+
+    def close(self) -> None:
+        """Free what the store holds open."""
+
+    def __enter__(self) -> Self:
+        """The store itself."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        """Close."""
+
+
+def parse_address(text: str) -> Address:
+    """The text as an address. Raises InvalidInput if it is none."""
+    if not _ADDRESS.fullmatch(text):
+        raise InvalidInput("an address is `sha256:` and 64 lower-case hex digits", field="address")
+    return Address(text)
+
+
+def open_storage(url: str) -> Storage:
+    """The store at a URL; today `file:///absolute/folder`, made if it does not exist.
+
+    Raises InvalidInput for an unknown scheme, a relative path, or more than a path.
+    """
+    from longstream.storage.files import FileStorage
+
+    parts = urlsplit(url)
+    if parts.scheme != "file":
+        raise InvalidInput(
+            f"no storage for the scheme {parts.scheme!r}; use file:///folder", field="storage_url"
+        )
+    path = unquote(parts.path)
+    if parts.netloc or parts.query or parts.fragment or not path.startswith("/") or "\0" in path:
+        raise InvalidInput("a file storage is file:/// and an absolute folder", field="storage_url")
+    return FileStorage(Path(path))
