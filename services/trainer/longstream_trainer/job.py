@@ -1,0 +1,108 @@
+"""What a training child is told: the JSON file that names base model, rows, recipe and folders."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from longstream.errors import InvalidInput, NotFound, Refused
+from longstream_trainer.recipe import Recipe
+
+_KNOWN = frozenset({"base_model", "shards", "recipe", "work_dir", "output_dir", "parents"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One model to make. Attempts of the same job share work_dir, where its checkpoints are."""
+
+    base_model: str
+    """A folder, or a name that transformers finds in its cache."""
+    shards: tuple[Path, ...]
+    recipe: Recipe
+    work_dir: Path
+    output_dir: Path
+    """Appears complete, or not at all."""
+    parents: Mapping[str, str]
+    """What the model comes from, for its card: release, content_hash, base_revision, pipeline and more."""
+
+
+def read_job(path: Path) -> Job:
+    """The job of a file. Raises NotFound, or InvalidInput that names what is wrong."""
+    try:
+        values = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no job file {path}") from error
+    except ValueError as error:
+        raise InvalidInput(f"{path} is not JSON: {error}") from error
+    if not isinstance(values, dict) or not set(values) <= _KNOWN:
+        raise InvalidInput(f"{path} must be an object of {', '.join(sorted(_KNOWN))} and nothing else")
+    return Job(
+        base_model=_text(values, "base_model"),
+        shards=tuple(Path(shard) for shard in _texts(values)),
+        recipe=Recipe.from_mapping(_mapping(values, "recipe")),
+        work_dir=Path(_text(values, "work_dir")),
+        output_dir=Path(_text(values, "output_dir")),
+        parents={key: str(value) for key, value in _mapping(values, "parents").items()},
+    )
+
+
+class WorkFolderBusy(Refused):
+    """An earlier attempt of the job has not ended yet; it does once its checkpoint is written."""
+
+    reason = "work_folder_busy"
+    retryable = True
+
+
+@contextmanager
+def alone_in(work_dir: Path, *, wait_s: float = 60.0) -> Iterator[None]:
+    """Hold work_dir for this process; waits for an earlier attempt that still writes its checkpoint there.
+
+    Raises WorkFolderBusy if that takes longer than wait_s.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(work_dir / "lock", os.O_CREAT | os.O_RDWR, 0o644)
+    try:
+        deadline = time.monotonic() + wait_s
+        while not _locked(descriptor):
+            if time.monotonic() > deadline:
+                raise WorkFolderBusy(f"another attempt still works in {work_dir}; start again later")
+            time.sleep(0.1)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _text(values: Mapping[str, Any], name: str) -> str:
+    value = values.get(name)
+    if not isinstance(value, str) or not value:
+        raise InvalidInput(f"the job's {name} must be a text", field=name)
+    return value
+
+
+def _texts(values: Mapping[str, Any]) -> list[str]:
+    value = values.get("shards")
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+        raise InvalidInput("the job's shards must be a list of paths", field="shards")
+    return value
+
+
+def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = values.get(name, {})
+    if not isinstance(value, dict):
+        raise InvalidInput(f"the job's {name} must be an object", field=name)
+    return value
