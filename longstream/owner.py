@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 from longstream.bus import Bus, Output, Partition, Record
 from longstream.errors import AlreadyExists, InvalidInput, SuiteError, by_code
@@ -19,23 +17,15 @@ from longstream.ids import digest
 from longstream.owned import OwnedFacts
 from longstream.pipeline import Pipeline
 from longstream.topics import PipelineTopics
-from longstream.v1.records_pb2 import HandledRequest, OwnerState
+from longstream.v1.records_pb2 import CurationRecord, HandledRequest, JudgingCommand, OwnerState, TrainingCommand
 from longstream.view import View
 
 MAX_HANDLED = 200
 """Requests whose outcome is remembered per pipeline; an older id counts as new."""
 
 
-class Request(Protocol):
-    """The part of a command that tells repeated requests apart."""
-
-    @property
-    def request_id(self) -> str:
-        """The caller's id."""
-
-    @property
-    def request_hash(self) -> str:
-        """Hash of the whole request."""
+Command = CurationRecord | TrainingCommand | JudgingCommand
+"""What an owner is asked; all name the pipeline, the request's id and the hash of its content."""
 
 
 class Owner(ABC):
@@ -106,14 +96,8 @@ class Owner(ABC):
             self._states.put(pipeline, "", state)
         return state
 
-    def _pipeline(self, name: str) -> Pipeline:
-        if name not in self._pipelines:
-            known = ", ".join(self._pipelines) or "none"
-            raise InvalidInput(f"this service runs no pipeline {name!r}; known: {known}", field="pipeline")
-        return self._pipelines[name]
 
-
-def answer(state: OwnerState, request: Request, act: Callable[[], str]) -> None:
+def answer(state: OwnerState, request: Command, act: Callable[[], str]) -> None:
     """Apply a command once: act returns the id of what it made, or raises the SuiteError that the caller shall get.
 
     A request id that was seen before changes nothing and leaves its first outcome in place.
@@ -132,16 +116,6 @@ def answer(state: OwnerState, request: Request, act: Callable[[], str]) -> None:
         del state.handled[: len(state.handled) - MAX_HANDLED]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
-    """A command on its way: to whom, under which request id and hash, as which record value."""
-
-    pipeline: str
-    request_id: str
-    request_hash: str
-    value: bytes
-
-
 class CommandPort:
     """Sends commands to owners and waits for what they answer."""
 
@@ -154,12 +128,13 @@ class CommandPort:
     def send(self, command: Command, timeout_s: float) -> str:
         """Have the owner apply the command; returns the id of what it made or touched.
 
-        Raises what the owner answered, AlreadyExists for a request id used with other content,
-        DeadlineExceeded if no owner answered in time (the command stands and will be applied).
+        Sets the command's request_hash. Raises what the owner answered, AlreadyExists for a request id used with
+        other content, DeadlineExceeded if no owner answered in time (the command stands and will be applied).
         """
         if not command.request_id:
             raise InvalidInput("request_id must be set, to a fresh UUID", field="request_id")
-        output = self._layout.output(self._topic, command.pipeline, "", command.value)
+        command.request_hash = digest("request", command.SerializeToString(deterministic=True))
+        output = self._layout.output(self._topic, command.pipeline, "", command.SerializeToString())
         written = self._bus.publish([output])[0]
         state = self._states.wait(lambda view: _applied(view, command.pipeline, written.offset), timeout_s)
         return _outcome(state, command)
@@ -177,8 +152,3 @@ def _outcome(state: OwnerState, command: Command) -> str:
     if done.error_code:
         raise by_code(done.error_code, done.error_message)
     return done.resource_id
-
-
-def request_hash(*parts: str) -> str:
-    """Hash of a request's content, its id apart."""
-    return digest("request", *parts)

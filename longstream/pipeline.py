@@ -7,13 +7,14 @@ quality limits, the gate's policy) is a mapping here, checked by that service wh
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from longstream.errors import InvalidInput
+from longstream.errors import InvalidInput, NotFound
 from longstream.ids import digest
 from longstream.v1.records_pb2 import PipelineRevision
 
@@ -132,6 +133,13 @@ def parse(document: object) -> Pipeline:
 def of_revision(revision: PipelineRevision) -> Pipeline:
     """The pipeline that a revision record holds."""
     return parse(json.loads(revision.document))
+
+
+def must_run(name: str, pipelines: Collection[str]) -> None:
+    """Raises NotFound, naming those there are, for a pipeline that this service does not run."""
+    if name not in pipelines:
+        known = ", ".join(sorted(pipelines)) or "none"
+        raise NotFound(f"there is no pipeline {name!r} here; known: {known}", field="pipeline")
 
 
 def load(path: Path) -> Pipeline:

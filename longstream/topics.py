@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from longstream.bus import Output, Topic
-from longstream.bus.partitioner import partition_of
+from longstream.bus.partitioner import partition_for
 
 EXAMPLES: Final = "examples"
 """ExamplesRecord by hash of the response, so that exact duplicates meet in one partition."""
@@ -100,7 +100,7 @@ class PipelineTopics:
 
     def partition(self, pipeline: str) -> int:
         """The control partition that everything of this pipeline shares."""
-        return partition_of(pipeline.encode(), self.control_partitions)
+        return partition_for(pipeline.encode(), self.control_partitions)
 
     def output(self, topic: str, pipeline: str, identifier: str, value: bytes) -> Output:
         """A fact of the pipeline, ready to be committed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from longstream.bus import Bus, Partition, Record
@@ -12,6 +12,9 @@ from longstream.errors import DeadlineExceeded, Unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+CATCH_UP_S = 120.0
+"""How long an owner that takes a pipeline over may read before it is given up as stuck."""
 
 _POLL_S = 0.25
 _BATCH = 1_000
@@ -47,6 +50,7 @@ class View(Generic[T]):
         self._items: dict[str, T] = {}
         self._changed = threading.Condition()
         self._version = 0
+        self._positions: dict[Partition, int] = {}
         self._caught_up = False
         self._stopping = False
         self._error: BaseException | None = None
@@ -93,6 +97,19 @@ class View(Generic[T]):
         with self._changed:
             return [(key, value) for key, value in self._items.items() if key.startswith(prefix)]
 
+    def catch_up(self, timeout_s: float) -> None:
+        """Return when everything written before this call is known. Raises DeadlineExceeded, Unavailable.
+
+        An owner calls it when it takes a pipeline over: what its predecessor had seen, it must see too.
+        """
+        ends = self._bus.ends(self._bus.partitions(self._topic))
+        with self._changed:
+            self._changed.wait_for(lambda: self._reached(ends) or self._ended(), timeout_s)
+            if self._ended():
+                raise Unavailable("the service is stopping; ask another replica or try again")
+            if not self._reached(ends):
+                raise DeadlineExceeded(f"{self._topic} could not be read to its end in time")
+
     def wait(self, question: Callable[[View[T]], R | None], timeout_s: float) -> R:
         """Ask until the answer is not None. Raises DeadlineExceeded after timeout_s, Unavailable if it stopped."""
         deadline = time.monotonic() + timeout_s
@@ -113,6 +130,9 @@ class View(Generic[T]):
                 raise Unavailable("the service is stopping; ask another replica or try again")
             return self._version
 
+    def _reached(self, ends: Mapping[Partition, int]) -> bool:
+        return all(self._positions.get(partition, 0) >= end for partition, end in ends.items())
+
     def _ended(self) -> bool:
         return self._stopping or self._error is not None
 
@@ -123,10 +143,9 @@ class View(Generic[T]):
             reader = self._bus.reader(partitions)
             try:
                 while not self._stopping:
-                    self._apply(reader.poll(_BATCH, _POLL_S))
-                    if not self._caught_up and all(reader.position(p) >= end for p, end in ends.items()):
-                        self._caught_up = True
-                        self._apply([])
+                    records = reader.poll(_BATCH, _POLL_S)
+                    self._apply(records, {partition: reader.position(partition) for partition in partitions})
+                    self._caught_up = self._caught_up or self._reached(ends)
             finally:
                 reader.close()
         except BaseException as error:
@@ -134,8 +153,9 @@ class View(Generic[T]):
                 self._error = error
                 self._changed.notify_all()
 
-    def _apply(self, records: list[Record]) -> None:
+    def _apply(self, records: list[Record], positions: dict[Partition, int]) -> None:
         with self._changed:
+            self._positions = positions
             for record in records:
                 key = record.key.decode()
                 if record.value is None:

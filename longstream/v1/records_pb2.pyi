@@ -151,26 +151,24 @@ class SourceCounts(_message.Message):
     def __init__(self, seen: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
 class CurationRecord(_message.Message):
-    __slots__ = ("pipeline", "cut", "snapshot", "progress")
+    __slots__ = ("pipeline", "request_id", "request_hash", "cut", "snapshot", "progress")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_HASH_FIELD_NUMBER: _ClassVar[int]
     CUT_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
+    request_id: str
+    request_hash: str
     cut: CutCommand
     snapshot: PartitionSnapshot
     progress: PartitionProgress
-    def __init__(self, pipeline: _Optional[str] = ..., cut: _Optional[_Union[CutCommand, _Mapping]] = ..., snapshot: _Optional[_Union[PartitionSnapshot, _Mapping]] = ..., progress: _Optional[_Union[PartitionProgress, _Mapping]] = ...) -> None: ...
+    def __init__(self, pipeline: _Optional[str] = ..., request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., cut: _Optional[_Union[CutCommand, _Mapping]] = ..., snapshot: _Optional[_Union[PartitionSnapshot, _Mapping]] = ..., progress: _Optional[_Union[PartitionProgress, _Mapping]] = ...) -> None: ...
 
 class CutCommand(_message.Message):
-    __slots__ = ("request_id", "request_hash", "asked_by")
-    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
-    REQUEST_HASH_FIELD_NUMBER: _ClassVar[int]
-    ASKED_BY_FIELD_NUMBER: _ClassVar[int]
-    request_id: str
-    request_hash: str
-    asked_by: str
-    def __init__(self, request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., asked_by: _Optional[str] = ...) -> None: ...
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class PartitionSnapshot(_message.Message):
     __slots__ = ("release_id", "partition", "address", "marks")

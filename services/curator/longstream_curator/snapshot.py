@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -25,15 +24,6 @@ _SCHEMA = pa.schema(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A kept example at a barrier."""
-
-    rank: Rank
-    example: Example
-    had_duplicates: bool
-
-
 def encode(kept: Iterable[KeptExample]) -> bytes:
     """The file of a kept set, in the order given; equal sets in equal order give equal bytes."""
     rows = [
@@ -52,19 +42,15 @@ def encode(kept: Iterable[KeptExample]) -> bytes:
     return sink.getvalue()
 
 
-def decode(file: bytes) -> list[Kept]:
+def decode(file: bytes, pipeline: str) -> list[KeptExample]:
     """The kept set of a file that `encode` made."""
     rows = pq.read_table(io.BytesIO(file), schema=_SCHEMA).to_pylist()
     return [
-        Kept(
-            Rank(
-                length=row["length"],
-                source_order=row["source_order"],
-                source_index=row["source_index"],
-                example_id=row["example_id"],
-            ),
-            Example.FromString(row["example"]),
-            row["had_duplicates"],
+        KeptExample(
+            pipeline=pipeline,
+            rank=Rank(**{name: row[name] for name in ("length", "source_order", "source_index", "example_id")}),
+            example=Example.FromString(row["example"]),
+            had_duplicates=row["had_duplicates"],
         )
         for row in rows
     ]

@@ -31,11 +31,13 @@ from longstream_instructor.writer import Writer, Written
 class InstructorService(InstructorServiceServicer):
     """Handler of `selected` and servicer of `Generate`, over one language model."""
 
-    def __init__(self, model: LanguageModel, pipelines: PipelineTopics, timeout_s: float) -> None:
+    def __init__(
+        self, model: LanguageModel, pipelines: PipelineTopics, metrics: InstructorMetrics, timeout_s: float
+    ) -> None:
         self._model = model
         self._pipelines = pipelines
         self._writer = Writer(model, timeout_s)
-        self._metrics = InstructorMetrics()
+        self._metrics = metrics
 
     def gained(self, partition: Partition) -> None:
         """Nothing to restore: each task stands alone."""

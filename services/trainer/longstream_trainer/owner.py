@@ -32,7 +32,7 @@ from longstream.v1.records_pb2 import (
     TrainingCommand,
     TrainingJob,
 )
-from longstream.view import View
+from longstream.view import CATCH_UP_S, View
 from longstream_trainer.report import Done, Event, ExitCode, Failed
 from longstream_trainer.launch import Attempt, Launcher, Running, checked_tree
 from longstream_trainer.metrics import TrainerMetrics
@@ -79,6 +79,7 @@ class TrainerOwner(Owner):
     def gained(self, partition: Partition) -> None:
         """Restore states and jobs; a job that was running is started again by `act`."""
         super().gained(partition)
+        self._parts.releases.catch_up(CATCH_UP_S)
         self._jobs.gained(partition)
 
     def lost(self, partition: Partition) -> None:

@@ -1,0 +1,151 @@
+"""An open release between its snapshots and its rows: what is still to be asked for, and what is settled.
+
+The walk's outcome depends on the cut and on the rows committed, never on when either was read, so a restart rebuilds
+this object from the snapshots, the number of places taken and the rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from longstream.ids import digest
+from longstream.pipeline import Pipeline, canonical
+from longstream.v1.records_pb2 import Example, KeptExample, PartitionMarks, Row, SelectedTask
+from longstream_curator.kept import candidate_of, rank_of
+from longstream_curator.selection import Candidate, Snapshot
+from longstream_curator.walk import Walk, merge
+
+RowOf = Callable[[str], Row | None]
+"""The committed row of an id, if there is one."""
+
+CHUNK = 200
+"""Tasks sent in one commit at most."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionCut:
+    """What one partition kept at the barrier."""
+
+    kept: Sequence[KeptExample]
+    marks: PartitionMarks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedRow:
+    """An accepted row: the example, its length, and the instruction it got (None: it came with its own)."""
+
+    example: Example
+    length: int
+    row_id: str
+    written: Row | None
+
+
+class OpenCut:
+    """The walk of a pipeline's open release."""
+
+    def __init__(self, pipeline: Pipeline, cuts: Iterable[PartitionCut], taken: int) -> None:
+        """taken: places of the ranking that were asked for before a restart."""
+        select = pipeline.select
+        cuts = list(cuts)
+        self._pipeline = pipeline
+        self._task = canonical(pipeline.instruct.model_dump(mode="json"))
+        self._examples = {item.example.id: item.example for cut in cuts for item in cut.kept}
+        self._rows: dict[str, Row] = {}
+        self._waiting: dict[str, str] = {}  # example id -> row id
+        self.refused: Counter[str] = Counter()
+        self.marks = [cut.marks for cut in cuts]
+        merged = merge((_snapshot(cut, pipeline) for cut in cuts), select.k + select.reserve)
+        self.wanted = min(select.k, len(merged.candidates))
+        self._walk = Walk(merged, select.k, taken=taken)
+        for candidate in merged.candidates[: self._walk.taken]:
+            self._begin(candidate)
+
+    @property
+    def taken(self) -> int:
+        """Places of the ranking asked for so far."""
+        return self._walk.taken
+
+    @property
+    def settled(self) -> bool:
+        """Whether every row is known."""
+        return self._walk.settled
+
+    @property
+    def short(self) -> bool:
+        """Whether the reserve ran out."""
+        return self._walk.short
+
+    @property
+    def exact(self) -> bool:
+        """Whether an exhaustive sort of everything before the barrier would have given the same rows."""
+        return self._walk.exact and not any(marks.begun_late for marks in self.marks)
+
+    @property
+    def ready(self) -> int:
+        """Accepted rows so far."""
+        return len(self._walk.accepted)
+
+    def advance(self, release_id: str, row_of: RowOf) -> list[SelectedTask]:
+        """Take in the rows that have come; returns what must now be asked for, a chunk at most."""
+        self._take_in(row_of)
+        tasks: list[SelectedTask] = []
+        while len(tasks) < CHUNK and (candidate := self._walk.next_needed()) is not None:
+            row_id = self._begin(candidate)
+            if candidate.id in self._waiting and row_of(row_id) is None:
+                tasks.append(self._task_for(candidate, release_id, row_id))
+            self._take_in(row_of, [candidate.id])
+        return tasks
+
+    def rows(self) -> list[FinishedRow]:
+        """The accepted rows, best rank first."""
+        return [
+            FinishedRow(
+                example=self._examples[candidate.id],
+                length=candidate.length,
+                row_id=self._row_id(candidate.id),
+                written=self._rows.get(candidate.id),
+            )
+            for candidate in self._walk.accepted
+        ]
+
+    def _begin(self, candidate: Candidate) -> str:
+        row_id = self._row_id(candidate.id)
+        if self._examples[candidate.id].instruction:
+            self._walk.accept(candidate.id)
+        else:
+            self._waiting[candidate.id] = row_id
+        return row_id
+
+    def _take_in(self, row_of: RowOf, examples: Iterable[str] | None = None) -> None:
+        for example_id in list(self._waiting if examples is None else examples):
+            row = row_of(self._waiting[example_id]) if example_id in self._waiting else None
+            if row is None:
+                continue
+            del self._waiting[example_id]
+            if row.refusal:
+                self._walk.refuse(example_id)
+                self.refused[row.refusal] += 1
+            else:
+                self._rows[example_id] = row
+                self._walk.accept(example_id)
+
+    def _row_id(self, example_id: str) -> str:
+        return digest("row", example_id, self._task)
+
+    def _task_for(self, candidate: Candidate, release_id: str, row_id: str) -> SelectedTask:
+        return SelectedTask(
+            pipeline=self._pipeline.name,
+            release_id=release_id,
+            row_id=row_id,
+            example=self._examples[candidate.id],
+            task=self._task,
+        )
+
+
+def _snapshot(cut: PartitionCut, pipeline: Pipeline) -> Snapshot:
+    return Snapshot(
+        kept=tuple(candidate_of(item, pipeline.select.dedup) for item in cut.kept),
+        mark=rank_of(cut.marks.evicted) if cut.marks.HasField("evicted") else None,
+    )

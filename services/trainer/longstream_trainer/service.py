@@ -1,0 +1,130 @@
+"""The trainer's calls: commands to the owner, and views of what it has decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import grpc
+
+from longstream.bus import Bus, Partition
+from longstream.errors import InvalidInput, NotFound
+from longstream.owner import CommandPort
+from longstream.paging import page
+from longstream.pipeline import must_run
+from longstream.records import parse
+from longstream.server import time_left_s
+from longstream.topics import TRAINING_EVENTS, PipelineTopics, pipeline_key
+from longstream.v1 import trainer_pb2 as pb
+from longstream.v1.records_pb2 import (
+    CancelTraining,
+    CreateTraining,
+    Model,
+    TrainingCommand,
+    TrainingEvent,
+    TrainingJob,
+)
+from longstream.v1.trainer_pb2_grpc import TrainerServiceServicer
+from longstream.view import View
+
+_ENDED = frozenset({TrainingJob.STATE_SUCCEEDED, TrainingJob.STATE_FAILED, TrainingJob.STATE_CANCELLED})
+_BATCH = 500
+_Commanding = pb.CreateTrainingJobRequest | pb.CancelTrainingJobRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainerViews:
+    """What the calls read."""
+
+    jobs: View[TrainingJob]
+    models: View[Model]
+
+
+class TrainerService(TrainerServiceServicer):
+    """Servicer of TrainerService; any replica answers for every pipeline."""
+
+    def __init__(
+        self, bus: Bus, layout: PipelineTopics, port: CommandPort, views: TrainerViews, pipelines: frozenset[str]
+    ) -> None:
+        self._bus = bus
+        self._layout = layout
+        self._port = port
+        self._views = views
+        self._pipelines = pipelines
+
+    def CreateTrainingJob(
+        self, request: pb.CreateTrainingJobRequest, context: grpc.ServicerContext
+    ) -> pb.CreateTrainingJobResponse:
+        """Queue a job for a final release."""
+        if not request.release_id:
+            raise InvalidInput("release_id must be set", field="release_id")
+        create = CreateTraining(release_id=request.release_id, recipe=request.recipe)
+        job = self._commanded(request, TrainingCommand(create=create), context)
+        return pb.CreateTrainingJobResponse(job=job)
+
+    def CancelTrainingJob(
+        self, request: pb.CancelTrainingJobRequest, context: grpc.ServicerContext
+    ) -> pb.CancelTrainingJobResponse:
+        """Stop a job that is queued or running."""
+        self._job(request.pipeline, request.job_id)
+        cancel = CancelTraining(job_id=request.job_id)
+        job = self._commanded(request, TrainingCommand(cancel=cancel), context)
+        return pb.CancelTrainingJobResponse(job=job)
+
+    def GetTrainingJob(
+        self, request: pb.GetTrainingJobRequest, context: grpc.ServicerContext
+    ) -> pb.GetTrainingJobResponse:
+        """A job as it stands, with its model once there is one."""
+        del context
+        job = self._job(request.pipeline, request.job_id)
+        model = self._views.models.get(f"{job.pipeline}/{job.model_id}") if job.model_id else None
+        return pb.GetTrainingJobResponse(job=job, model=model)
+
+    def ListTrainingJobs(
+        self, request: pb.ListTrainingJobsRequest, context: grpc.ServicerContext
+    ) -> pb.ListTrainingJobsResponse:
+        """A pipeline's jobs, newest first."""
+        del context
+        must_run(request.pipeline, self._pipelines)
+        jobs = [job for _, job in self._views.jobs.under(f"{request.pipeline}/")]
+        jobs.sort(key=lambda job: (job.create_time.ToNanoseconds(), job.id), reverse=True)
+        listing = f"jobs/{request.pipeline}"
+        chosen, token = page(
+            jobs, lambda job: job.id, listing=listing, size=request.page_size, token=request.page_token
+        )
+        return pb.ListTrainingJobsResponse(jobs=chosen, next_page_token=token)
+
+    def WatchTrainingJob(
+        self, request: pb.WatchTrainingJobRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchTrainingJobResponse]:
+        """The job's events from the first on, until the job has ended and all are told."""
+        self._job(request.pipeline, request.job_id)
+        key = pipeline_key(request.pipeline, request.job_id)
+        partition = Partition(TRAINING_EVENTS, self._layout.partition(request.pipeline))
+        reader = self._bus.reader([partition])
+        try:
+            while context.is_active():
+                # Asked before reading: events written before the end was are then in what is read.
+                ended = self._job(request.pipeline, request.job_id).state in _ENDED
+                records = reader.poll(_BATCH, 0.2)
+                for record in records:
+                    if record.key == key:
+                        yield pb.WatchTrainingJobResponse(event=parse(TrainingEvent, record))
+                if ended and not records:
+                    return
+        finally:
+            reader.close()
+
+    def _commanded(self, request: _Commanding, command: TrainingCommand, context: grpc.ServicerContext) -> TrainingJob:
+        must_run(request.pipeline, self._pipelines)
+        command.pipeline, command.request_id = request.pipeline, request.request_id
+        timeout_s = time_left_s(context)
+        job_id = self._port.send(command, timeout_s)
+        return self._views.jobs.wait(lambda view: view.get(f"{request.pipeline}/{job_id}"), timeout_s)
+
+    def _job(self, pipeline: str, job_id: str) -> TrainingJob:
+        must_run(pipeline, self._pipelines)
+        job = self._views.jobs.get(f"{pipeline}/{job_id}")
+        if job is None:
+            raise NotFound(f"pipeline {pipeline} has no job {job_id}", field="job_id")
+        return job
