@@ -30,9 +30,7 @@ DOORS = {
     "transformers": ["longstream/llm/*", "services/trainer/longstream_trainer/*"],
     "peft": ["longstream/llm/*", "services/trainer/longstream_trainer/*"],
     "grpc": [
-        "longstream/server*",
-        "longstream/client*",
-        "longstream/rpc*",
+        *(f"longstream/{name}.py" for name in ("server", "client", "channel", "calls", "health", "rpc_*")),
         "services/*/longstream_*/service.py",
     ],
 }
