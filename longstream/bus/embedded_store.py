@@ -122,9 +122,11 @@ class Store:
         self._idle: list[View] = []
         self._closed = False
         with translated(path):
-            self._writer = self._connect(timeout_s=0.0)
+            self._writer = self._connect()
             try:
                 prepare(self._writer, PAGE_BYTES, lambda sql: self._persistently(sql, self._deadline()))
+                # From here on `_persistently` waits for this connection, not SQLite.
+                self._writer.execute("PRAGMA busy_timeout = 0")
             except BaseException:
                 self._writer.close()
                 raise
@@ -176,9 +178,13 @@ class Store:
         with self._writing:
             self._writer.close()
 
-    def _connect(self, *, timeout_s: float) -> sqlite3.Connection:
+    def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
-            self.path, timeout=timeout_s, isolation_level=None, check_same_thread=False, cached_statements=256
+            self.path,
+            timeout=self._busy_timeout_s,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
         )
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
@@ -191,7 +197,7 @@ class Store:
             if self._idle:
                 return self._idle.pop()
         with translated(self.path):
-            return View(self._connect(timeout_s=self._busy_timeout_s), self.path)
+            return View(self._connect(), self.path)
 
     def _give_back(self, view: View) -> None:
         with self._pooling:

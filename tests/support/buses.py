@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from longstream.bus import Bus, Output, Partition, Polled, Record, Subscription
 
@@ -91,6 +92,6 @@ def per_partition(records: Iterable[Record]) -> dict[Partition, list[Record]]:
 def offsets_grow(records: Sequence[Record]) -> bool:
     """Whether the records of each partition came in the order of their offsets, none twice."""
     return all(
-        all(before.offset < after.offset for before, after in zip(run, run[1:], strict=False))
+        all(before.offset < after.offset for before, after in pairwise(run))
         for run in per_partition(records).values()
     )

@@ -1,4 +1,4 @@
-"""What every bus keeps. Nothing here knows which log it runs on: offsets may have gaps, hand-overs may take time."""
+"""What every bus keeps, whichever log it runs on: offsets may have gaps, hand-overs may take time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from longstream.bus import MAX_RECORD_BYTES, Bus, Output, Partition, Topic
+from longstream.bus import MAX_RECORD_BYTES, Bus, Output, Partition, Subscription, Topic
 from longstream.bus.partitioner import partition_for
 from longstream.errors import Fenced, InvalidInput, NotFound, Refused, TooLarge
 from tests.support.buses import (
@@ -26,6 +26,11 @@ from tests.support.buses import (
 
 Opener = Callable[[], Bus]
 TopicMaker = Callable[..., str]
+
+
+def poll_often(subscription: Subscription) -> None:
+    for _ in range(50):
+        subscription.poll(1, 0.1)
 
 
 def test_partitions_are_listed_in_order(bus: Bus, new_topic: TopicMaker) -> None:
@@ -217,8 +222,7 @@ def test_a_member_that_returns_shuts_its_older_self_out_at_once(
     with pytest.raises(Fenced):
         older.commit(copies(stale, other), ends_of(stale))
     with pytest.raises(Fenced):
-        for _ in range(50):
-            older.poll(1, 0.1)
+        poll_often(older)
     assert keys(contents(bus, other)) == keys(fresh)
 
 
