@@ -1,0 +1,103 @@
+"""The win rate of a candidate over a champion, with what could make it misleading beside it.
+
+Each row's preference counts as it is (AlpacaEval's soft win rate, metrics/winrate.py, here with both orders);
+resampling is over instructions. Judges prefer long answers and the suite trains on long answers, so the win
+rate is shown apart for longer and shorter candidate answers: where it wins only by being longer, that shows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from longstream_judge.comparison import Comparison
+from longstream_judge.intervals import Bootstrap, Interval, bootstrap_mean
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One comparison, the instruction it belongs to, and both answers' lengths in characters."""
+
+    instruction_id: str
+    comparison: Comparison
+    candidate_characters: int
+    champion_characters: int
+
+    @property
+    def difference(self) -> int:
+        """By how many characters the candidate's answer is longer."""
+        return self.candidate_characters - self.champion_characters
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LengthView:
+    """Win rate by which answer is longer; None where there is no such row. Differences in characters."""
+
+    longer: Interval | None
+    shorter: Interval | None
+    equal: Interval | None
+    difference: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WinRate:
+    """What all comparisons of an evaluation say together, from the candidate's side.
+
+    rate: None if no verdict could be read. rows: verdicts read. wins, ties, losses: by mean preference above,
+    at and below 0.5. flip_rate: share of pairs shown to the judge whose two orders name different winners.
+    slot_effect_logits: above 0 where the place shown first gains. lost: rows without a verdict by reason.
+    """
+
+    rate: Interval | None
+    rows: int
+    wins: int
+    ties: int
+    losses: int
+    flip_rate: float
+    slot_effect_logits: Interval | None
+    length: LengthView
+    lost: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def lost_share(self) -> float:
+        """Share of rows without a verdict; 1 if there is no row at all."""
+        missing = sum(self.lost.values())
+        return missing / (self.rows + missing) if self.rows + missing else 1.0
+
+
+def win_rate(rows: Iterable[Row], settings: Bootstrap | None = None) -> WinRate:
+    """Sum up comparisons; their order does not matter, and exchanged sides give the mirrored result."""
+    settings = settings or Bootstrap()
+    rows = list(rows)
+    read = [(row, row.comparison.preference) for row in rows if row.comparison.preference is not None]
+    shown = [row for row, _ in read if row.comparison.slot_effect_logits is not None]
+    slots = [(row.instruction_id, row.comparison.slot_effect_logits or 0.0) for row in shown]
+    return WinRate(
+        rate=_rate(read, settings),
+        rows=len(read),
+        wins=sum(preference > 0.5 for _, preference in read),
+        ties=sum(preference == 0.5 for _, preference in read),
+        losses=sum(preference < 0.5 for _, preference in read),
+        flip_rate=sum(row.comparison.flipped for row in shown) / len(shown) if shown else 0.0,
+        slot_effect_logits=bootstrap_mean(slots, settings),
+        length=_length_view(read, settings),
+        lost=dict(sorted(Counter(_failures(rows)).items())),
+    )
+
+
+def _rate(read: Sequence[tuple[Row, float]], settings: Bootstrap) -> Interval | None:
+    return bootstrap_mean([(row.instruction_id, preference) for row, preference in read], settings)
+
+
+def _length_view(read: Sequence[tuple[Row, float]], settings: Bootstrap) -> LengthView:
+    return LengthView(
+        longer=_rate([item for item in read if item[0].difference > 0], settings),
+        shorter=_rate([item for item in read if item[0].difference < 0], settings),
+        equal=_rate([item for item in read if item[0].difference == 0], settings),
+        difference=bootstrap_mean([(row.instruction_id, float(row.difference)) for row, _ in read], settings),
+    )
+
+
+def _failures(rows: Iterable[Row]) -> list[str]:
+    return [row.comparison.failure for row in rows if row.comparison.preference is None]
