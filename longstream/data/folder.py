@@ -1,0 +1,78 @@
+"""Documents from a folder of text and Markdown files, or from one such file: a file is a document."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from longstream.data.containers import Flaw
+from longstream.data.records import Document, Origin, ReadLimits, Rejected
+from longstream.data.shapes import rejected
+
+SUFFIXES = (".txt", ".md", ".markdown")
+
+
+def folder_items(root: Path, origin: Origin, limits: ReadLimits) -> Iterator[Document | Rejected]:
+    """Every text below root, in the order of names; hidden files and folders are passed over.
+
+    A folder has no order of its own, so its documents have no source index: a file that is added later leaves
+    the ids of the others as they are. Linked folders are not entered; a linked file must lie within root.
+    """
+    real_root = os.path.realpath(root)
+    for path in _files(root):
+        name = _name(path.relative_to(root))
+        target = Path(os.path.realpath(path))
+        if not target.is_relative_to(real_root):
+            yield rejected(None, Flaw("outside_folder", f"{name} links to a file outside the folder"))
+        else:
+            yield file_item(target, name, origin, limits)
+
+
+def file_item(path: Path, name: str, origin: Origin, limits: ReadLimits) -> Document | Rejected:
+    """One file as a document, under that name."""
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return rejected(None, Flaw("unreadable", f"{name} is no readable file"))
+        with path.open("rb") as file:
+            raw = file.read(limits.max_document_bytes + 1)
+    except OSError as error:
+        return rejected(None, Flaw("unreadable", f"{name}: {error.strerror}"))
+    if len(raw) > limits.max_document_bytes:
+        return rejected(None, Flaw("too_large", f"{name} is over {limits.max_document_bytes:,} bytes"))
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return rejected(None, Flaw("invalid_utf8", f"{name} is not UTF-8"))
+    if not text.strip():
+        return rejected(None, Flaw("empty", f"{name} is empty"))
+    return Document(
+        text=text,
+        source=origin.source,
+        external_id=name,
+        licence=origin.licence,
+        provenance={"file": name},
+    )
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            ordered = sorted(entries, key=lambda entry: entry.name)
+    except OSError:
+        yield folder  # to be told as unreadable, in its place
+        return
+    for entry in ordered:
+        if entry.name.startswith("."):
+            continue
+        path = folder / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _files(path)
+        elif path.suffix.lower() in SUFFIXES:
+            yield path
+
+
+def _name(path: Path) -> str:
+    """The path as text that can be stored, whatever bytes a file name holds."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "replace")

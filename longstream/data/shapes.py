@@ -1,0 +1,156 @@
+"""From one record to a document or a pair: Alpaca's fields, single-turn conversations, plain texts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from longstream.data.containers import Flaw
+from longstream.data.records import Document, Item, Origin, Pair, ReadLimits, Rejected
+
+Shape = Literal["any", "alpaca", "conversations"]
+
+RESPONSE = ("response", "output")
+TEXT = ("text", "document")
+LICENCE = ("licence", "license")
+FIELDS = (*RESPONSE, *TEXT, *LICENCE, "instruction", "input", "conversations", "id", "provenance")
+"""Every field that is read; a reader of columns may leave out the others."""
+
+_ASKS = ("human", "user")
+_ANSWERS = ("gpt", "assistant")
+
+
+class _Unusable(Exception):
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.flaw = Flaw(reason, message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What is the same for every record of a file."""
+
+    origin: Origin
+    limits: ReadLimits
+    shape: Shape
+    file: str
+    """Its name, which becomes part of each record's provenance."""
+
+    def parse(self, index: int, raw: bytes | Flaw) -> Item:
+        """A record from its JSON."""
+        if isinstance(raw, Flaw):
+            return rejected(index, raw)
+        try:
+            return self.item(index, _decoded(raw))
+        except _Unusable as unusable:
+            return rejected(index, unusable.flaw)
+
+    def item(self, index: int, record: Mapping[str, Any]) -> Item:
+        """A record from its fields."""
+        try:
+            return self._item(index, record)
+        except _Unusable as unusable:
+            return rejected(index, unusable.flaw)
+
+    def _item(self, index: int, record: Mapping[str, Any]) -> Item:
+        texts = self._texts(record)
+        size, most = sum(len(text.encode()) for text in texts.values()), self.limits.max_document_bytes
+        if size > most:
+            raise _Unusable("too_large", f"its texts are {size:,} bytes; {most:,} at most")
+        for name, text in texts.items():
+            if name != "input" and not text.strip():
+                raise _Unusable("empty", f"{name} is empty")
+        about: dict[str, Any] = {
+            "source": self.origin.source,
+            "source_index": index,
+            "external_id": _external_id(record),
+            "licence": _text(record, LICENCE, default=self.origin.licence),
+            "provenance": self._provenance(record),
+        }
+        return Document(**texts, **about) if "text" in texts else Pair(**texts, **about)
+
+    def _texts(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        if self.shape == "conversations" or (self.shape == "any" and record.get("conversations") is not None):
+            return _turns(record.get("conversations"))
+        if self.shape == "any" and _first(record, (*RESPONSE, "instruction")) is None:
+            return {"text": _text(record, (*TEXT, *RESPONSE))}
+        return {
+            "instruction": _text(record, ("instruction",)),
+            "input": _text(record, ("input",), default=""),
+            "response": _text(record, RESPONSE),
+        }
+
+    def _provenance(self, record: Mapping[str, Any]) -> dict[str, str]:
+        given = record.get("provenance") or {}
+        try:
+            parts = (
+                {"from": given} if isinstance(given, str) else dict(given)
+            )  # Parquet: a map is a list of pairs
+        except (TypeError, ValueError):
+            parts = {"": None}
+        for name, value in parts.items():
+            if not isinstance(name, str) or not isinstance(value, str):
+                raise _Unusable("wrong_type", "provenance is neither text nor an object of texts")
+            _check_utf8("provenance", name + value)
+        return {"file": self.file, **parts}
+
+
+def rejected(index: int | None, flaw: Flaw) -> Rejected:
+    """A flaw with its place."""
+    return Rejected(source_index=index, reason=flaw.reason, message=flaw.message)
+
+
+def _decoded(raw: bytes) -> Mapping[str, Any]:
+    try:
+        record = json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise _Unusable("invalid_utf8", "the record is not UTF-8") from None
+    except (ValueError, RecursionError):  # nested too deep, or a number of thousands of digits
+        raise _Unusable("malformed", "the record is not JSON") from None
+    if not isinstance(record, dict):
+        raise _Unusable("malformed", f"the record is no object but {type(record).__name__}")
+    return record
+
+
+def _first(record: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    return next((record[name] for name in names if record.get(name) is not None), None)
+
+
+def _text(record: Mapping[str, Any], names: tuple[str, ...], default: str | None = None) -> str:
+    value = _first(record, names)
+    if value is None:
+        if default is None:
+            raise _Unusable("missing_field", f"{' or '.join(names)} is missing")
+        return default
+    if not isinstance(value, str):
+        raise _Unusable("wrong_type", f"{names[0]} is no text but {type(value).__name__}")
+    _check_utf8(names[0], value)
+    return value
+
+
+def _external_id(record: Mapping[str, Any]) -> str:
+    value = "" if record.get("id") is None else str(record["id"])
+    _check_utf8("id", value)
+    return value
+
+
+def _check_utf8(name: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of an escaped surrogate pair
+        raise _Unusable("invalid_utf8", f"{name} holds half of a surrogate pair") from None
+
+
+def _turns(turns: Any) -> dict[str, str]:
+    """Instruction and response of a single turn; the stored prompt stays as it is."""
+    if turns is None:
+        raise _Unusable("missing_field", "conversations is missing")
+    if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
+        raise _Unusable("wrong_type", "conversations is no list of objects")
+    if len(turns) > 2:
+        raise _Unusable("multi_turn", f"{len(turns)} turns; only one question and its answer are read")
+    if len(turns) < 2 or turns[0].get("from") not in _ASKS or turns[1].get("from") not in _ANSWERS:
+        raise _Unusable("missing_field", "a turn of human and one of gpt are due")
+    return {"instruction": _text(turns[0], ("value",)), "response": _text(turns[1], ("value",))}
