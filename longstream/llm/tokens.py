@@ -58,6 +58,18 @@ class TokenEncoder:
         ids += self.data(text)
         return ids if ids[: len(self._prefix)] == self._prefix else self._prefix + ids
 
+    def continued(self, prompt: Prompt, continuation: str) -> tuple[list[int], list[int]]:
+        """Token ids of prompt, and of continuation (as data) after it, as training and scoring see them.
+
+        Both are cut from one encoding of the whole, unless a token would straddle the border: the prompt always
+        has the tokens that it has when it is sent alone.
+        """
+        ids = self.prompt(prompt)
+        whole = self.prompt(Prompt((*prompt.parts, Part(continuation, data=True))))
+        if whole[: len(ids)] == ids:
+            return ids, whole[len(ids) :]
+        return ids, self.data(continuation)
+
     def data(self, text: str) -> list[int]:
         """Token ids of text in which nothing is a control token; no BOS, no EOS."""
         ids: list[int] = []

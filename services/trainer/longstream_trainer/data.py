@@ -132,10 +132,11 @@ def prepare(rows: Sequence[Row], encoder: TokenEncoder, eos_id: int, recipe: Rec
     kept: dict[str, list[Example]] = {split: [] for split in _SPLITS}
     dropped: Counter[str] = Counter()
     for row in rows:
+        prompt, response = encoder.continued(template.render(row.instruction, row.input), row.response)
         example = Example(
             row_id=row.row_id,
-            prompt_ids=tuple(encoder.prompt(template.render(row.instruction, row.input))),
-            response_ids=(*encoder.data(row.response), eos_id),
+            prompt_ids=tuple(prompt),
+            response_ids=(*response, eos_id),
             response_bytes=len(row.response.encode("utf-8", "replace")),
         )
         reason = _misfit(row, example, recipe)
