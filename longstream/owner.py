@@ -8,6 +8,8 @@ the answer that the first one got.
 
 from __future__ import annotations
 
+import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
@@ -20,8 +22,12 @@ from longstream.topics import PipelineTopics
 from longstream.v1.records_pb2 import CurationRecord, HandledRequest, JudgingCommand, OwnerState, TrainingCommand
 from longstream.view import View
 
+_log = logging.getLogger(__name__)
+
 MAX_HANDLED = 200
 """Requests whose outcome is remembered per pipeline; an older id counts as new."""
+_REST_S = 1.0
+"""Before a pipeline is tried again whose storage is full or away."""
 
 
 Command = CurationRecord | TrainingCommand | JudgingCommand
@@ -43,14 +49,19 @@ class Owner(ABC):
         self._layout = layout
         self._pipelines = pipelines
         self._written: dict[str, bytes] = {}
+        self._resting: dict[str, float] = {}
 
     @abstractmethod
     def apply(self, state: OwnerState, record: Record) -> Sequence[Output]:
         """Apply a control record. Raises InvalidInput for bytes that are no such record, before any change."""
 
     @abstractmethod
-    def act(self, state: OwnerState, pipeline: Pipeline) -> Sequence[Output]:
-        """Do what is due for a pipeline that no record caused."""
+    def act(self, state: OwnerState, pipeline: Pipeline, outputs: list[Output]) -> None:
+        """Do what is due for a pipeline that no record caused, and append what is to be written.
+
+        May raise an error that a retry can help; what was appended before is written all the same, and `act` is
+        called again a little later. So nothing may change of which the output does not follow at once.
+        """
 
     def gained(self, partition: Partition) -> None:
         """Restore the states of the partition's pipelines."""
@@ -81,13 +92,24 @@ class Owner(ABC):
         outputs: list[Output] = []
         for pipeline in self._pipelines.values():
             if self._layout.partition(pipeline.name) == partition.index:
-                outputs.extend(self.act(self._state(pipeline.name), pipeline))
+                self._act_patiently(pipeline, outputs)
         for state in self._states.in_partition(partition):
             value = state.SerializeToString(deterministic=True)
             if self._written.get(state.pipeline) != value:
                 self._written[state.pipeline] = value
                 outputs.append(self._states.put(state.pipeline, "", state))
         return outputs
+
+    def _act_patiently(self, pipeline: Pipeline, outputs: list[Output]) -> None:
+        if time.monotonic() < self._resting.get(pipeline.name, 0.0):
+            return
+        try:
+            self.act(self._state(pipeline.name), pipeline, outputs)
+        except SuiteError as error:
+            if not error.retryable:
+                raise
+            self._resting[pipeline.name] = time.monotonic() + _REST_S
+            _log.warning("owner waits", extra={"pipeline": pipeline.name, "reason": error.reason})
 
     def _state(self, pipeline: str) -> OwnerState:
         state = self._states.get(pipeline)

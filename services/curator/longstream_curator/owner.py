@@ -92,15 +92,13 @@ class CurationOwner(Owner):
                 raise InvalidInput("a curation record holds a cut, a snapshot or progress")
         return outputs
 
-    def act(self, state: OwnerState, pipeline: Pipeline) -> Sequence[Output]:
+    def act(self, state: OwnerState, pipeline: Pipeline, outputs: list[Output]) -> None:
         """Put the pipeline's file in force, cut when it is time, take the open release a step further."""
-        outputs: list[Output] = []
         if not state.curation.open_release_id:
             self._put_in_force(state, pipeline, outputs)
             self._cut_if_due(state, pipeline, outputs)
         else:
             self._advance(state, outputs)
-        return outputs
 
     def _put_in_force(self, state: OwnerState, pipeline: Pipeline, outputs: list[Output]) -> None:
         revision = self._revisions[pipeline.name]

@@ -107,10 +107,9 @@ class TrainerOwner(Owner):
             raise InvalidInput("a training command must create or cancel")
         return outputs
 
-    def act(self, state: OwnerState, pipeline: Pipeline) -> Sequence[Output]:
+    def act(self, state: OwnerState, pipeline: Pipeline, outputs: list[Output]) -> None:
         """Queue what new releases ask for, then take the pipeline's work a step further."""
         del state
-        outputs: list[Output] = []
         if pipeline.train.on_release:
             for _, release in self._parts.releases.under(f"{pipeline.name}/"):
                 self._queue_for(release, outputs)
@@ -118,7 +117,6 @@ class TrainerOwner(Owner):
             self._take_next(pipeline, outputs)
         elif self._run.job.pipeline == pipeline.name:
             self._advance(self._run, outputs)
-        return outputs
 
     def _create(self, command: TrainingCommand, outputs: list[Output]) -> str:
         create: CreateTraining = command.create
@@ -176,8 +174,8 @@ class TrainerOwner(Owner):
             self._report(run, event, outputs)
         code = run.running.exit_code()
         if code is not None:
-            self._run = None
             self._finish(run, code, outputs)
+            self._run = None
 
     def _launch(self, run: _Run, outputs: list[Output]) -> None:
         release = self._parts.releases.get(f"{run.job.pipeline}/{run.job.release_id}")

@@ -1,0 +1,108 @@
+"""The judge's calls: commands to the owner, and views of what it has decided."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+
+from longstream.errors import InvalidInput, NotFound
+from longstream.owner import CommandPort
+from longstream.paging import page
+from longstream.pipeline import must_run
+from longstream.server import time_left_s
+from longstream.v1 import judge_pb2 as pb
+from longstream.v1.judge_pb2_grpc import JudgeServiceServicer
+from longstream.v1.records_pb2 import Evaluation, EvaluateModel, JudgingCommand, Model, Promotion, RollBack
+from longstream.view import View
+
+_HISTORY = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeViews:
+    """What the calls read."""
+
+    evaluations: View[Evaluation]
+    promotions: View[Promotion]
+    models: View[Model]
+
+
+class JudgeService(JudgeServiceServicer):
+    """Servicer of JudgeService; any replica answers for every pipeline."""
+
+    def __init__(self, port: CommandPort, views: JudgeViews, pipelines: frozenset[str]) -> None:
+        self._port = port
+        self._views = views
+        self._pipelines = pipelines
+
+    def CreateEvaluation(
+        self, request: pb.CreateEvaluationRequest, context: grpc.ServicerContext
+    ) -> pb.CreateEvaluationResponse:
+        """Queue an evaluation of a model against whoever reigns when it starts."""
+        if not request.model_id:
+            raise InvalidInput("model_id must be set", field="model_id")
+        command = JudgingCommand(evaluate=EvaluateModel(model_id=request.model_id))
+        evaluation_id = self._commanded(request, command, context)
+        key = f"{request.pipeline}/{evaluation_id}"
+        evaluation = self._views.evaluations.wait(lambda view: view.get(key), time_left_s(context))
+        return pb.CreateEvaluationResponse(evaluation=evaluation)
+
+    def GetEvaluation(
+        self, request: pb.GetEvaluationRequest, context: grpc.ServicerContext
+    ) -> pb.GetEvaluationResponse:
+        """An evaluation as it stands, with the decision once there is one. Raises NotFound."""
+        del context
+        must_run(request.pipeline, self._pipelines)
+        evaluation = self._views.evaluations.get(f"{request.pipeline}/{request.evaluation_id}")
+        if evaluation is None:
+            raise NotFound(f"pipeline {request.pipeline} has no such evaluation", field="evaluation_id")
+        promotion = self._views.promotions.get(f"{request.pipeline}/{evaluation.promotion_id}")
+        return pb.GetEvaluationResponse(evaluation=evaluation, promotion=promotion)
+
+    def ListEvaluations(
+        self, request: pb.ListEvaluationsRequest, context: grpc.ServicerContext
+    ) -> pb.ListEvaluationsResponse:
+        """A pipeline's evaluations, newest first."""
+        del context
+        must_run(request.pipeline, self._pipelines)
+        evaluations = [evaluation for _, evaluation in self._views.evaluations.under(f"{request.pipeline}/")]
+        evaluations.sort(key=lambda item: (item.create_time.ToNanoseconds(), item.id), reverse=True)
+        chosen, token = page(
+            evaluations,
+            lambda evaluation: evaluation.id,
+            listing=f"evaluations/{request.pipeline}",
+            size=request.page_size,
+            token=request.page_token,
+        )
+        return pb.ListEvaluationsResponse(evaluations=chosen, next_page_token=token)
+
+    def GetChampion(
+        self, request: pb.GetChampionRequest, context: grpc.ServicerContext
+    ) -> pb.GetChampionResponse:
+        """Who reigns, and the decisions that led there, newest first."""
+        del context
+        must_run(request.pipeline, self._pipelines)
+        decisions = [promotion for _, promotion in self._views.promotions.under(f"{request.pipeline}/")]
+        decisions.sort(key=lambda promotion: promotion.sequence, reverse=True)
+        champion_id = decisions[0].champion_id if decisions else ""
+        champion = self._views.models.get(f"{request.pipeline}/{champion_id}") if champion_id else None
+        return pb.GetChampionResponse(champion=champion, history=decisions[:_HISTORY])
+
+    def Rollback(self, request: pb.RollbackRequest, context: grpc.ServicerContext) -> pb.RollbackResponse:
+        """Put the champion's predecessor back. Raises Refused if another champion reigns than expected."""
+        roll_back = RollBack(expected_champion_id=request.expected_champion_id, reason=request.reason)
+        promotion_id = self._commanded(request, JudgingCommand(roll_back=roll_back), context)
+        key = f"{request.pipeline}/{promotion_id}"
+        promotion = self._views.promotions.wait(lambda view: view.get(key), time_left_s(context))
+        return pb.RollbackResponse(promotion=promotion)
+
+    def _commanded(
+        self,
+        request: pb.CreateEvaluationRequest | pb.RollbackRequest,
+        command: JudgingCommand,
+        context: grpc.ServicerContext,
+    ) -> str:
+        must_run(request.pipeline, self._pipelines)
+        command.pipeline, command.request_id = request.pipeline, request.request_id
+        return self._port.send(command, time_left_s(context))
