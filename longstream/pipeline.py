@@ -18,6 +18,7 @@ from longstream.errors import InvalidInput, NotFound
 from longstream.ids import digest
 from longstream.v1.records_pb2 import PipelineRevision
 
+Style = Literal["instruction", "chatbot", "query"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
@@ -52,9 +53,7 @@ class Cut(_Section):
 class Instruct(_Section):
     """How documents get their instructions (LongForm, arXiv 2304.08460, section 2)."""
 
-    styles: dict[Literal["instruction", "chatbot", "query"], float] = Field(
-        default_factory=lambda: {"instruction": 0.5, "chatbot": 0.3, "query": 0.2}
-    )
+    styles: dict[Style, float] = {"instruction": 0.5, "chatbot": 0.3, "query": 0.2}
     """Share of each request style, drawn per document by seed."""
     seed: int = Field(default=0, ge=0)
     temperature: float = Field(default=0.7, ge=0, le=2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from longstream.bus import Bus, Output
@@ -60,26 +60,26 @@ class Submitter:
         self._limits = limits
         self._rejected = rejected
 
-    def add(self, items: Iterable[Document] | Iterable[Pair], account: Submission) -> None:
+    def add(self, items: Sequence[Document | Pair], account: Submission) -> None:
         """Publish a message's items. Raises InvalidInput if there are too many, StorageFull, Unavailable."""
-        items = list(items)
         if len(items) > MAX_ITEMS:
             raise InvalidInput(f"a message holds {len(items)} items, more than {MAX_ITEMS}; send several messages")
-        outputs, accepted, refusals = [], 0, []
+        outputs: list[Output] = []
+        refusals: list[tuple[int, str, InvalidInput]] = []
         for place, item in enumerate(items):
             try:
                 outputs.append(_output(self._example(item)))
-                accepted += 1
             except InvalidInput as error:
                 outputs.append(never_a_record(EXAMPLES, item.SerializeToString(), error, "submit"))
-                refusals.append((account.seen + place, item.external_id, error))
+                refusals.append((place, item.external_id, error))
         if outputs:
             self._bus.publish(outputs)
-        crash_point("curator.submit.after_publish")
-        account.accepted += accepted
-        for index, external_id, error in refusals:
-            self._rejected(error.reason)
-            account.reject(index, external_id, error)
+        crash_point("curator.submit.published")
+        first = account.seen
+        account.accepted += len(items) - len(refusals)
+        for place, external_id, refusal in refusals:
+            self._rejected(refusal.reason)
+            account.reject(first + place, external_id, refusal)
 
     def _example(self, item: Document | Pair) -> Example:
         example = example_of(item)

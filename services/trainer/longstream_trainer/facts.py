@@ -33,9 +33,9 @@ def fact_of(event: Event) -> TrainingEvent:
 def finished_of(done: Done) -> TrainingFinished:
     """The figures of a finished attempt; a held-out figure stays unset where nothing is held out."""
     return TrainingFinished(
-        loss=done.train_loss,
-        base_bits_per_byte=done.heldout_bits_per_byte_before,
-        bits_per_byte=done.heldout_bits_per_byte_after,
+        loss=done.loss,
+        base_bits_per_byte=done.base_bits_per_byte,
+        bits_per_byte=done.bits_per_byte,
         seconds=done.seconds,
     )
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from longstream.bus import Bus, Output, Partition, Record
 from longstream.errors import InvalidInput, Refused, SuiteError
 from longstream.ids import digest
-from longstream.llm.revision import model_revision
 from longstream.owned import OwnedFacts
 from longstream.owner import Owner, answer
 from longstream.pipeline import Pipeline, canonical
@@ -36,7 +35,7 @@ from longstream.view import CATCH_UP_S, View
 from longstream_trainer.report import Done, Event, ExitCode, Failed
 from longstream_trainer.launch import Attempt, Launcher, Running, checked_tree
 from longstream_trainer.metrics import TrainerMetrics
-from longstream_trainer.recipe import Recipe, recipe_from
+from longstream_trainer.recipe import Recipe
 from longstream_trainer.facts import fact_of, finished_of, progressed
 
 _log = logging.getLogger(__name__)
@@ -227,7 +226,7 @@ class TrainerOwner(Owner):
         outputs.append(self._put(job))
 
     def _model(self, job: TrainingJob, done: Done) -> Model:
-        address = self._parts.storage.put_tree(checked_tree(Path(done.output_dir)))
+        address = self._parts.storage.put_tree(checked_tree(Path(done.output)))
         release = self._parts.releases.get(f"{job.pipeline}/{job.release_id}")
         recipe = json.loads(job.recipe)
         return Model(
@@ -236,7 +235,7 @@ class TrainerOwner(Owner):
             kind=Model.KIND_ADAPTER if recipe["method"] == "lora" else Model.KIND_WEIGHTS,
             address=address,
             base_model=job.base_model,
-            base_revision=model_revision(job.base_model),
+            base_revision=done.base_revision,
             job_id=job.id,
             release_id=job.release_id,
             release_content_hash=release.content_hash if release is not None else "",
@@ -269,7 +268,7 @@ def recipe_of(release: Release, overrides: str) -> Recipe:
         raise InvalidInput("recipe is not JSON", field="recipe") from None
     if not isinstance(changed, dict):
         raise InvalidInput("recipe must be a JSON object of the keys to replace", field="recipe")
-    return recipe_from({**base, **changed})
+    return Recipe.from_mapping({**base, **changed})
 
 
 def _job_id(release: Release, asked_by: str) -> str:
