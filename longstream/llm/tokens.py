@@ -61,8 +61,8 @@ class TokenEncoder:
     def continued(self, prompt: Prompt, continuation: str) -> tuple[list[int], list[int]]:
         """Token ids of prompt, and of continuation (as data) after it, as training and scoring see them.
 
-        Both are cut from one encoding of the whole, unless a token would straddle the border: the prompt always
-        has the tokens that it has when it is sent alone.
+        Both are cut from one encoding of the whole, unless a token would straddle the border: the prompt
+        always has the tokens that it has when it is sent alone.
         """
         ids = self.prompt(prompt)
         whole = self.prompt(Prompt((*prompt.parts, Part(continuation, data=True))))

@@ -23,7 +23,7 @@ class Job:
     """One model to make. Attempts of the same job share work_dir, where its checkpoints are."""
 
     base_model: str
-    """A folder, or a name that transformers finds in its cache."""
+    """A folder, or a hub id that is in the local cache."""
     shards: tuple[Path, ...]
     recipe: Recipe
     work_dir: Path

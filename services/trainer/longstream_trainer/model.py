@@ -20,6 +20,7 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from longstream.errors import InvalidInput
+from longstream.llm.model_files import find_model
 from longstream_trainer.recipe import Recipe
 
 _log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ _log = logging.getLogger(__name__)
 class Loaded:
     """A base model, its tokenizer, and where and how they compute."""
 
+    folder: Path
     model: Any
     tokenizer: Any
     device: torch.device
@@ -55,34 +57,39 @@ def load_base(path: str, recipe: Recipe) -> Loaded:
     # An adapter trains on frozen weights, so those may be coarse; weights that are trained keep their small
     # changes.
     coarse = precision == "bf16" and recipe.method == "lora"
-    tokenizer, model = _read(path, torch.bfloat16 if coarse else torch.float32)
+    folder = find_model(path)
+    tokenizer, model = _read(folder, torch.bfloat16 if coarse else torch.float32)
     context = getattr(model.config, "max_position_embeddings", None)
     if context is not None and recipe.max_tokens > context:
         raise InvalidInput(
             f"max_tokens {recipe.max_tokens} is over the base model's {context} positions",
             field="recipe.max_tokens",
         )
-    return Loaded(model=model.to(device), tokenizer=tokenizer, device=device, precision=precision)
+    return Loaded(
+        folder=folder, model=model.to(device), tokenizer=tokenizer, device=device, precision=precision
+    )
 
 
-def _read(path: str, dtype: torch.dtype) -> tuple[Any, Any]:
+def _read(folder: Path, dtype: torch.dtype) -> tuple[Any, Any]:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        model, report = _with_report(path, dtype)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+        model, report = _with_report(folder, dtype)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise InvalidInput(f"the base model {path} cannot be loaded: {error}", field="base_model") from error
+        raise InvalidInput(
+            f"the base model {folder} cannot be loaded: {error}", field="base_model"
+        ) from error
     if report["missing_keys"]:
         # transformers would go on with random numbers in their place.
         missing = ", ".join(sorted(report["missing_keys"])[:3])
-        raise InvalidInput(f"the base model {path} lacks weights: {missing}", field="base_model")
+        raise InvalidInput(f"the base model {folder} lacks weights: {missing}", field="base_model")
     if tokenizer.eos_token_id is None:
         raise InvalidInput("the base model's tokenizer has no end-of-sequence token", field="base_model")
     return tokenizer, model
 
 
-def _with_report(path: str, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
+def _with_report(folder: Path, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
     loaded: Any = AutoModelForCausalLM.from_pretrained(
-        path, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+        folder, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
     )
     return loaded[0], loaded[1]
 

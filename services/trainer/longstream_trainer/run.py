@@ -89,7 +89,7 @@ def _load(job: Job) -> _Work:
     loaded = load_base(job.base_model, job.recipe)
     tokenizer = loaded.tokenizer
     examples = prepare(rows, TokenEncoder(tokenizer), tokenizer.eos_token_id, job.recipe)
-    revision = job.parents.get("base_revision") or model_revision(Path(job.base_model))
+    revision = job.parents.get("base_revision") or model_revision(loaded.folder)
     return _Work(
         job=job,
         rows=rows,
