@@ -72,7 +72,8 @@ def known_pairs(known: Iterable[Known], seed: int) -> list[KnownPair]:
 
     Deterministic in (set of known, seed). The order of known does not matter.
     """
-    ordered = sorted(known, key=lambda item: digest("calibration", seed, item.id))
+    written = (item for item in known if item.answer.strip())
+    ordered = sorted(written, key=lambda item: digest("calibration", seed, item.id))
     pairs = []
     for turn, item in enumerate(ordered):
         damage = list(DAMAGES)[turn % len(DAMAGES)]
@@ -114,7 +115,7 @@ def _reason(accuracy: Interval | None, slot_effect: float, limits: CalibrationLi
         return f"{accuracy.n if accuracy else 0} known pairs are fewer than the {limits.min_pairs} needed"
     if accuracy.low <= limits.min_accuracy:
         return (
-            f"it found the better of two known answers in {accuracy.mean:.0%} of {accuracy.n} pairs; "
+            f"it found the better of two known answers in {100 * accuracy.mean:.0f} % of {accuracy.n} pairs; "
             f"the lower bound {accuracy.low:.2f} is not above {limits.min_accuracy:.2f}"
         )
     if abs(slot_effect) > limits.max_slot_effect_logits:

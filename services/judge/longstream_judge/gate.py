@@ -114,7 +114,7 @@ def _by_judge(policy: Policy, evidence: Evidence) -> Verdict:
     against = [*_slot_objection(policy, measured), *_finding_objections(policy, evidence)]
     rate = measured.rate
     said = (
-        f"win rate {_percent(rate.mean)}, {rate.confidence:.0%} interval {_percent(rate.low)} to "
+        f"win rate {_percent(rate.mean)}, {100 * rate.confidence:.0f} % interval {_percent(rate.low)} to "
         f"{_percent(rate.high)} over {rate.n} instructions"
     )
     if rate.low <= policy.min_win_rate:
@@ -133,11 +133,11 @@ def _by_heldout(policy: Policy, evidence: Evidence) -> Verdict:
         return _thin(f"{count} held-out documents were scored by both, {policy.min_documents} are needed")
     if measured.lost_share > policy.max_lost_share:
         return _thin(f"{_percent(measured.lost_share)} of the held-out documents could not be scored by both")
-    change, bound = measured.change, -policy.min_gain_bits_per_byte
+    change, bound = measured.change, 0.0 - policy.min_gain_bits_per_byte
     said = (
         f"held-out bits per byte {measured.candidate:.4f} against {measured.champion:.4f}, change "
-        f"{change.mean:+.4f}, {change.confidence:.0%} interval {change.low:+.4f} to {change.high:+.4f} over "
-        f"{change.n} documents"
+        f"{change.mean:+.4f}, {100 * change.confidence:.0f} % interval {change.low:+.4f} to "
+        f"{change.high:+.4f} over {change.n} documents"
     )
     better = change.high < bound
     return Verdict(

@@ -100,7 +100,7 @@ def _alike(answers: Sequence[str], limits: GuardLimits) -> list[Finding | None]:
     triples = [_triples(text) for text in written]
     likeness = median(_likeness(a, b) for a, b in pairwise(triples))
     if likeness >= limits.near_constant_likeness:
-        message = f"answers to different questions share {likeness:.0%} of their word triples"
+        message = f"answers to different questions share {100 * likeness:.0f} % of their word triples"
         return [Finding(name="near_constant_answers", share=likeness, message=message)]
     return []
 
