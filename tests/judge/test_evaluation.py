@@ -64,10 +64,6 @@ def ruled(judging: Judging = orderly) -> RuledModel:
 
 
 def against_base(judge: RuledModel | None, model: RuledModel) -> Models:
-    return against_base(judge, model)
-
-
-def against_base(judge: RuledModel | None, model: RuledModel) -> Models:
     return Models(
         judge=judge, candidate=Contestant(model=model, adapter=GOOD), champion=Contestant(model=model)
     )
