@@ -1,0 +1,154 @@
+"""The data card of a release: what it is, how it was chosen, from what, and what it must not be taken for."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from longstream_curator.release import Circumstances, Content, Row
+
+_BAR = 30
+
+
+def data_card(rows: Sequence[Row], content: Content, around: Circumstances, content_hash: str) -> str:
+    """The card as Markdown; equal arguments give equal text."""
+    sections = [
+        _head(rows, content, around, content_hash),
+        _choice(content, around),
+        _lengths(rows, content, around),
+        _sources(rows, around),
+        _left_out(around),
+        _exactness(around),
+        _limits(rows, content),
+    ]
+    return "\n".join(sections)
+
+
+def _head(rows: Sequence[Row], content: Content, around: Circumstances, content_hash: str) -> str:
+    splits = Counter(row.split for row in rows)
+    styles = Counter(row.style or "came with the response" for row in rows)
+    return f"""# {_cell(content.pipeline)}, release {_cell(around.release_id)}
+
+{len(rows):,} pairs of an instruction and a long response: {splits["train"]:,} to train on,
+{splits["heldout"]:,} held out for ever, by the hash of the example's id.
+
+- Cut: {_cell(around.cut_time)}, after {around.seen:,} examples
+- Parent: {_cell(around.parent_id) or "none, it is the first"}
+- Pipeline revision: {_cell(content.revision)}
+- Content hash: {content_hash}
+- Instructions by style: {_listed(styles)}
+"""
+
+
+def _choice(content: Content, around: Circumstances) -> str:
+    return f"""## How it was chosen
+
+The responses were ranked by length ({_cell(content.metric)}), longest first, as in "Long Is More for
+Alignment" (arXiv 2402.04833). Among equals the source that the pipeline file lists first comes first, then
+the lower index in the source, then the lower id. Of the first {content.m:,} places the first {around.k:,}
+that got a row were taken. A document without an instruction got one that it could be the answer to, as in
+LongForm (arXiv 2304.08460); its text is as its author wrote it.
+"""
+
+
+def _lengths(rows: Sequence[Row], content: Content, around: Circumstances) -> str:
+    kept = Counter(1 << row.length.bit_length() for row in rows)
+    lengths = [row.length for row in rows]
+    summary = (
+        f"Kept: shortest {min(lengths):,}, median {statistics.median(lengths):,.0f}, "
+        f"mean {statistics.fmean(lengths):,.1f}, longest {max(lengths):,}."
+        if lengths
+        else "Nothing was kept."
+    )
+    most = max(around.lengths.values(), default=0)
+    table = [
+        [f"{key // 2:,} to {key - 1:,}", f"{seen:,}", f"{kept[key]:,}", "#" * -(-_BAR * seen // most)]
+        for key in sorted({*around.lengths, *kept})
+        for seen in [around.lengths.get(key, 0)]
+    ]
+    return f"""## Lengths before and after
+
+In units of {_cell(content.metric)}. {summary}
+Responses that were certain to be too short are counted by a cheap upper bound of their length.
+
+{_table(["length", "seen", "kept", ""], table)}
+"""
+
+
+def _sources(rows: Sequence[Row], around: Circumstances) -> str:
+    kept = Counter((row.source, row.licence) for row in rows)
+    place = {source.name: number for number, source in enumerate(around.sources)}
+    seen = {source.name: source.seen for source in around.sources}
+    table = [
+        [_cell(source), _cell(licence) or "not stated", f"{seen.get(source, 0):,}", f"{count:,}"]
+        for (source, licence), count in sorted(
+            kept.items(), key=lambda item: (place.get(item[0][0], len(place)), *item[0])
+        )
+    ]
+    table += [
+        [_cell(one.name), "", f"{one.seen:,}", "0"]
+        for one in around.sources
+        if not any(source == one.name for source, _ in kept)
+    ]
+    return f"""## Sources and licences
+
+Licences are as the sources state them; nothing here has checked them.
+
+{_table(["source", "licence", "seen of the source", "kept"], table)}
+"""
+
+
+def _left_out(around: Circumstances) -> str:
+    stages = [("by source or rank", around.dropped), ("for its instruction", around.refused)]
+    table = [
+        [stage, _cell(reason), f"{count:,}"]
+        for stage, counts in stages
+        for reason, count in sorted(counts.items())
+    ]
+    return f"""## What was left out, and why
+
+{_table(["left out", "reason", "count"], table) if table else "Nothing."}
+"""
+
+
+_EXACT = "Exact: sorting everything that came before the cut would have given the same rows."
+_NOT_EXACT = """Not exact: something that may rank above the last row was dropped before, for want of room, with an
+erased duplicate, or because it came before this selection began. To mend it, submit the sources again to a
+fresh log under the same pipeline file, with a larger reserve if many rows were refused."""
+
+
+def _exactness(around: Circumstances) -> str:
+    verdict = _EXACT if around.exact else _NOT_EXACT
+    short = f"\n\nShort: the reserve ran out before {around.k:,} rows were found; raise `select.reserve`."
+    return f"## Exactness\n\n{verdict}{short if around.short else ''}\n"
+
+
+def _limits(rows: Iterable[Row], content: Content) -> str:
+    written = sum(bool(row.style) for row in rows)
+    return f"""## Limits
+
+- Length is the only measure of worth here. It favours lists, quotations and padding as much as detail, and
+  a judge that likes long answers will like models trained on it: compare with length controlled.
+- {written:,} instructions were written by a model. Rules checked their form; no person checked their sense.
+- Nothing in the texts was checked for truth, and nothing personal was removed.
+- Lengths are comparable within {_cell(content.metric)} only.
+"""
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{_cell(name)} {count:,}" for name, count in ordered) or "none"
+
+
+def _cell(text: str) -> str:
+    """Text from outside that can neither break a table nor become markup."""
+    plain = " ".join(text.split())
+    return "".join(f"&#{ord(sign)};" if sign in "|<>&`*[]\\" else sign for sign in plain)

@@ -1,0 +1,235 @@
+"""A release as files: Parquet shards, a manifest with a content hash, and a data card.
+
+Rows are in the order of their rank, longest first. The order of the source, which the paper (arXiv
+2402.04833) restores after its selection, is that of (source, source_index), with the sources in the order of
+the pipeline file. Equal rows give equal bytes: the hashed part of the manifest depends on m, the rows, the
+pipeline's revision and the writer's version only; counts of the stream and times stand beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from longstream.ids import digest
+from longstream.pipeline import canonical
+from longstream_curator.datacard import data_card
+
+PARQUET = "application/vnd.apache.parquet"
+JSON = "application/json"
+MARKDOWN = "text/markdown; charset=utf-8"
+
+FORMAT = "longstream-release/1"
+# Arrow's encoders decide about the bytes, so another version of them is another writer.
+WRITER = f"1+pyarrow-{pa.__version__}"
+
+Put = Callable[[bytes, str], str]
+"""Stores content of a media type; returns its address."""
+
+SCHEMA = pa.schema(
+    [
+        pa.field("rank", pa.uint32(), nullable=False),
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("example_id", pa.string(), nullable=False),
+        pa.field("external_id", pa.string(), nullable=False),
+        pa.field("instruction", pa.string(), nullable=False),
+        pa.field("input", pa.string(), nullable=False),
+        pa.field("response", pa.string(), nullable=False),
+        pa.field("length", pa.uint64(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("source_index", pa.uint64()),
+        pa.field("licence", pa.string(), nullable=False),
+        pa.field("style", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One row of a release.
+
+    rank: from 1, longest first. length: of the response, in the units of metric (name and version).
+    style: of the instruction that was written for a document; empty for a pair that came with its own.
+    """
+
+    rank: int
+    row_id: str
+    example_id: str
+    external_id: str
+    instruction: str
+    input: str
+    response: str
+    length: int
+    metric: str
+    source: str
+    source_index: int | None
+    licence: str
+    style: str
+    split: Literal["train", "heldout"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What the content hash depends on, beside the rows. m: places of the ranking, k and the reserve."""
+
+    pipeline: str
+    revision: str
+    m: int
+    metric: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What the stream held of a source; sources come in the order of the pipeline file."""
+
+    name: str
+    seen: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What is told of a release outside its hash: a client's retry, for one, changes these counts.
+
+    k: rows wanted. cut_time: RFC 3339. seen: examples before the cut. lengths: of all that were seen, how
+    many are shorter than the key and at least half of it, by an upper bound where the exact length was not
+    needed. dropped: by the curator, by reason. refused: rows, by the instructor's reason.
+    """
+
+    release_id: str
+    parent_id: str
+    cut_time: str
+    k: int
+    exact: bool
+    short: bool
+    seen: int
+    sources: Sequence[Source] = ()
+    lengths: Mapping[int, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardLimits:
+    """A shard is closed when the next row would exceed one of these."""
+
+    max_rows: int = 10_000
+    max_text_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredShard:
+    """A Parquet file of a release, where it was put."""
+
+    address: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """A release whose files are stored."""
+
+    content_hash: str
+    manifest_address: str
+    data_card_address: str
+    shards: tuple[StoredShard, ...]
+
+
+_DEFAULT_LIMITS = ShardLimits()
+
+
+def split_of(seed: int, example_id: str, heldout_share: float) -> Literal["train", "heldout"]:
+    """Where an example belongs, in every release for ever: held out with that probability, by hash."""
+    draw = int(digest("split", seed, example_id)[:13], 16) / 2**52
+    return "heldout" if draw < heldout_share else "train"
+
+
+def shards(rows: Sequence[Row], limits: ShardLimits = _DEFAULT_LIMITS) -> Iterator[tuple[bytes, int]]:
+    """Parquet files with their number of rows; a release without rows is one empty file."""
+    part: list[Row] = []
+    size = 0
+    for row in rows:
+        text = len(row.instruction.encode()) + len(row.input.encode()) + len(row.response.encode())
+        if part and (len(part) >= limits.max_rows or size + text > limits.max_text_bytes):
+            yield _parquet(part), len(part)
+            part, size = [], 0
+        part.append(row)
+        size += text
+    if part or not rows:
+        yield _parquet(part), len(part)
+
+
+def write_release(
+    rows: Sequence[Row],
+    content: Content,
+    circumstances: Circumstances,
+    put: Put,
+    limits: ShardLimits = _DEFAULT_LIMITS,
+) -> Written:
+    """Store shards, data card and manifest, in this order: a manifest never names what is not stored.
+
+    rows: best rank first. Repeating the call with equal arguments stores equal bytes.
+    """
+    stored = []
+    for file, count in shards(rows, limits):
+        sha256 = hashlib.sha256(file).hexdigest()
+        stored.append(StoredShard(address=put(file, PARQUET), rows=count, bytes=len(file), sha256=sha256))
+    hashed = hashed_part(content, stored)
+    content_hash = hash_of(hashed)
+    card = put(data_card(rows, content, circumstances, content_hash).encode(), MARKDOWN)
+    manifest = {
+        "content": hashed,
+        "content_hash": content_hash,
+        "addresses": {"data_card": card, "shards": [shard.address for shard in stored]},
+        "circumstances": asdict(circumstances),
+    }
+    return Written(
+        content_hash=content_hash,
+        manifest_address=put(canonical(manifest).encode(), JSON),
+        data_card_address=card,
+        shards=tuple(stored),
+    )
+
+
+def hashed_part(content: Content, stored: Sequence[StoredShard]) -> dict[str, Any]:
+    """The part of the manifest that identifies a release's content."""
+    return {
+        "format": FORMAT,
+        "writer": WRITER,
+        **asdict(content),
+        "rows": sum(shard.rows for shard in stored),
+        "shards": [{"rows": one.rows, "bytes": one.bytes, "sha256": one.sha256} for one in stored],
+    }
+
+
+def hash_of(hashed: Mapping[str, Any]) -> str:
+    """The content hash: 64 hex digits of SHA-256 over the canonical JSON of the hashed part."""
+    return hashlib.sha256(canonical(hashed).encode()).hexdigest()
+
+
+def _parquet(rows: Sequence[Row]) -> bytes:
+    """One row group with settings that leave nothing to Arrow's defaults."""
+    sink = io.BytesIO()
+    pq.write_table(
+        pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA),
+        sink,
+        row_group_size=max(1, len(rows)),
+        version="2.6",
+        data_page_version="1.0",
+        data_page_size=1024 * 1024,
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=["metric", "source", "licence", "style", "split"],
+        write_statistics=True,
+        store_schema=True,
+    )
+    return sink.getvalue()
