@@ -23,7 +23,7 @@ from longstream_curator.datacard import data_card
 
 PARQUET = "application/vnd.apache.parquet"
 JSON = "application/json"
-MARKDOWN = "text/markdown; charset=utf-8"
+MARKDOWN = "text/markdown"
 
 FORMAT = "longstream-release/1"
 # Arrow's encoders decide about the bytes, so another version of them is another writer.

@@ -1,0 +1,83 @@
+"""A settled cut becomes a final release: its rows, what the stream held besides, and the files of both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from longstream import pipeline as pipelines
+from longstream.pipeline import Pipeline
+from longstream.storage import Storage
+from longstream.v1.records_pb2 import PartitionMarks, Release, Shard
+from longstream_curator.cut import FinishedRow, OpenCut
+from longstream_curator.release import Circumstances, Content, Row, Source, split_of, write_release
+
+
+def finish(release: Release, cut: OpenCut, metric: str, storage: Storage) -> None:
+    """Store the release's files and name them in it. Equal cuts and rows give equal files.
+
+    Raises StorageFull before the release has changed.
+    """
+    pipeline = pipelines.of_revision(release.revision)
+    rows = [_row(rank, row, metric, pipeline) for rank, row in enumerate(cut.rows(), 1)]
+    select = pipeline.select
+    content = Content(
+        pipeline=release.pipeline,
+        revision=release.revision.revision,
+        m=select.k + select.reserve,
+        metric=metric,
+    )
+    written = write_release(rows, content, _circumstances(release, cut, pipeline), storage.put)
+    release.exact, release.short, release.metric = cut.exact, cut.short, metric
+    release.content_hash = written.content_hash
+    release.manifest_address, release.data_card_address = written.manifest_address, written.data_card_address
+    release.shards.extend(Shard(address=one.address, rows=one.rows, bytes=one.bytes) for one in written.shards)
+    release.seen = sum(marks.seen for marks in cut.marks)
+
+
+def _row(rank: int, row: FinishedRow, metric: str, pipeline: Pipeline) -> Row:
+    example, split = row.example, pipeline.split
+    return Row(
+        rank=rank,
+        row_id=row.row_id,
+        example_id=example.id,
+        external_id=example.external_id,
+        instruction=row.written.instruction if row.written is not None else example.instruction,
+        input=example.input,
+        response=example.response,
+        length=row.length,
+        metric=metric,
+        source=example.source,
+        source_index=example.source_index if example.HasField("source_index") else None,
+        licence=example.licence,
+        style=row.written.style if row.written is not None else "",
+        split=split_of(split.seed, example.id, split.heldout_share),
+    )
+
+
+def _circumstances(release: Release, cut: OpenCut, pipeline: Pipeline) -> Circumstances:
+    dropped, lengths = Counter[str](), Counter[int]()
+    for marks in cut.marks:
+        dropped.update(marks.dropped)
+        lengths.update({int(below): count for below, count in marks.lengths.items()})
+    return Circumstances(
+        release_id=release.id,
+        parent_id=release.parent_id,
+        cut_time=release.cut_time.ToJsonString(),
+        k=pipeline.select.k,
+        exact=cut.exact,
+        short=cut.short,
+        seen=sum(marks.seen for marks in cut.marks),
+        sources=_sources(cut.marks, pipeline.sources),
+        lengths=dict(sorted(lengths.items())),
+        dropped=dict(sorted(dropped.items())),
+        refused=dict(sorted(cut.refused.items())),
+    )
+
+
+def _sources(marks: Iterable[PartitionMarks], order: tuple[str, ...]) -> list[Source]:
+    seen = Counter[str]()
+    for partition in marks:
+        seen.update({name: counts.seen for name, counts in partition.sources.items()})
+    place = {name: index for index, name in enumerate(order)}
+    return [Source(name=name, seen=seen[name]) for name in sorted(seen, key=lambda n: (place.get(n, len(place)), n))]
