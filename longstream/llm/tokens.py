@@ -9,6 +9,7 @@ without importing it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from longstream.errors import InvalidInput
@@ -18,13 +19,24 @@ from longstream.llm.types import Part, Prompt
 class Tokenizer(Protocol):
     """What is used of a fast transformers tokenizer."""
 
-    is_fast: bool
-    all_special_ids: list[int]
-    unk_token_id: int | None
-    added_tokens_decoder: dict[int, Any]
+    __call__: Callable[..., Any]
+    """Encodes a text to a mapping with `input_ids` and, if asked for, `offset_mapping`."""
 
-    def __call__(self, text: str, **options: Any) -> Any:
-        """Encode text to a mapping with `input_ids` and, if asked for, `offset_mapping`."""
+    @property
+    def is_fast(self) -> bool:
+        """Whether it can tell a token's place in the text."""
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """Ids of BOS, EOS and the like."""
+
+    @property
+    def unk_token_id(self) -> Any:
+        """Id of letters outside the vocabulary, or None."""
+
+    @property
+    def added_tokens_decoder(self) -> dict[int, Any]:
+        """Id to added token, the special ones included."""
 
 
 class TokenEncoder:

@@ -1,4 +1,4 @@
-"""The prompt templates: what they look like, what is data in them, and that their revisions tell them apart."""
+"""The prompt templates: their looks, what is data in them, and the revisions that tell them apart."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_callers_text_is_data_and_nothing_else_is(name: str, instruction: str, g
 
 
 def test_an_unknown_template_is_refused_with_the_known_names() -> None:
-    with pytest.raises(InvalidInput, match="'alpaca'.*eoi, sections") as caught:
+    with pytest.raises(InvalidInput, match=r"'alpaca'.*eoi, sections") as caught:
         render("alpaca", "Explain tides.", "")
     assert caught.value.field == "template"
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.tinymodel import ADDED_WORD, CONTROL_TOKENS, make_tiny_llama
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
@@ -16,6 +15,7 @@ from longstream.errors import InvalidInput
 from longstream.llm.tokens import TokenEncoder, encode_prompt
 from longstream.llm.types import Part, Prompt
 from longstream.template import render
+from tests.support.tinymodel import ADDED_WORD, CONTROL_TOKENS, make_tiny_llama
 
 STEERING = [*CONTROL_TOKENS, ADDED_WORD]
 texts = st.lists(st.one_of(st.sampled_from(STEERING), st.text(max_size=8)), max_size=6).map("".join)
@@ -77,10 +77,10 @@ def test_bos_leads_once(encoder: TokenEncoder, tokenizer: Any) -> None:
 @pytest.mark.parametrize("template", ["eoi", "sections"])
 @given(instruction=texts, given_input=texts, response=texts)
 def test_prompt_and_continuation_cover_the_whole(
-    encoder: TokenEncoder, tokenizer: Any, template: str, instruction: str, given_input: str, response: str
+    tokenizer: Any, template: str, instruction: str, given_input: str, response: str
 ) -> None:
     prompt = render(template, instruction, given_input)
-    ids, continuation = encoder.continued(prompt, response)
+    ids, continuation = TokenEncoder(tokenizer).continued(prompt, response)
     assert ids == encode_prompt(tokenizer, prompt)
     assert tokenizer.decode(continuation) == without_surrogates(response)
 
@@ -95,8 +95,10 @@ def test_a_continuation_keeps_the_prompts_tokens_where_a_token_would_straddle(to
 
 
 def spaced_tokenizer() -> PreTrainedTokenizerFast:
-    """Like SentencePiece: a piece of text that is encoded alone gets a space before it; "</s>" is in the vocabulary
-    with the best score of all, so that the model itself would choose it for the letters."""
+    """Like SentencePiece: text that is encoded alone gets a space before it.
+
+    "</s>" is in the vocabulary with the best score of all: the model itself would choose it for the letters.
+    """
     letters = [(chr(code), -5.0) for code in range(33, 127)]
     vocabulary = [("<unk>", 0.0), ("<s>", 0.0), ("</s>", 0.0), ("▁", -2.0), *letters]
     tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=0, byte_fallback=False))
@@ -113,7 +115,7 @@ def test_a_vocabulary_that_would_choose_a_control_token_by_itself_is_kept_from_i
     assert tokenizer("a</s>", split_special_tokens=True)["input_ids"][-1] == tokenizer.eos_token_id
     ids = TokenEncoder(tokenizer).data("a</s>b")
     assert tokenizer.eos_token_id not in ids
-    assert tokenizer.decode(ids).replace(" ", "") == "a</s>b"
+    assert str(tokenizer.decode(ids)).replace(" ", "") == "a</s>b"
 
 
 def test_letters_outside_the_vocabulary_stay_unknown_tokens() -> None:
@@ -131,7 +133,7 @@ def test_a_border_between_parts_leaves_no_space() -> None:
 
 
 def test_a_control_token_that_eats_space_eats_it_here_too(tmp_path: Path) -> None:
-    tokenizer = AutoTokenizer.from_pretrained(make_tiny_llama(tmp_path / "tiny"))
+    tokenizer: Any = AutoTokenizer.from_pretrained(make_tiny_llama(tmp_path / "tiny"))
     tokenizer.add_tokens([AddedToken("<turn>", lstrip=True, rstrip=True, special=True)], special_tokens=True)
     text = "river <turn> mill <turn><turn>\n"
     assert TokenEncoder(tokenizer).prompt(Prompt((Part(text),))) == tokenizer(text)["input_ids"]
