@@ -106,7 +106,7 @@ class ChildProcess:
         return self._process.pid
 
     def exit_code(self) -> int | None:
-        """None while it runs, else its exit status (negative: a signal) with nothing of its group left alive."""
+        """None while it runs, else its exit status (negative: a signal); then nothing of its group lives."""
         code = self._process.poll()
         if code is not None:
             self._end_group()

@@ -1,5 +1,4 @@
-"""The suite on one machine: which services there are, where each answers, what each is told, where it all
-lies.
+"""The suite on one machine: its services, where each answers, what each is told, where it all lies.
 
 A data folder holds the log (`log.sqlite`), the objects, the trainer's scratch space, the services' logs, and
 `suite.json`, which tells `longstream status` and other programs where the services answer. One supervisor at
@@ -29,6 +28,7 @@ GROUP = "longstream.services"
 ORDER = ("curator", "instructor", "trainer", "judge")
 """The services in the order of their ports."""
 HOST = "127.0.0.1"
+DEFAULT_DATA = Path("longstream-data")
 DEFAULT_PORT_BASE = 7400
 METRICS_PORT_OFFSET = 10
 SUITE_FILE = "suite.json"
