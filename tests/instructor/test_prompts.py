@@ -145,6 +145,14 @@ def test_an_excerpt_of_one_endless_sentence_is_cut_between_words() -> None:
     assert tail.split()[0] == f"word{9_000 - len(tail.split())}"
 
 
+@pytest.mark.parametrize("style", Style)
+def test_an_excerpt_without_any_border_fills_the_room_and_no_more(style: Style) -> None:
+    room = Room(context_tokens=2_000, reply_tokens=96, count_tokens=len)
+    used = len(prompt_for("x" * 9_000, style, room).prompt.text) + 96
+    longest = max(STYLES.values(), key=len)
+    assert used == 2_000 - 8 - (len(longest) - len(STYLES[style]))
+
+
 def test_an_excerpt_without_spaces_is_cut_between_its_sentences() -> None:
     room = Room(context_tokens=2_000, reply_tokens=96, count_tokens=len)
     head, tail = data_of("\u3053\u308c\u306f\u6587\u3067\u3059\u3002" * 900, room=room)

@@ -197,6 +197,15 @@ def test_copying_is_a_long_run_or_a_large_share() -> None:
     assert reason("why bread goes stale", "bread goes slowly stale") == ""
 
 
+def test_two_letters_count_as_a_word_where_no_spaces_are_written() -> None:
+    shared = "\u6c34\u5c71\u706b\u571f\u91d1\u6728\u65e5\u6708\u661f\u5ddd\u6d77\u6797"
+    other = "\u7a7a\u6c17\u98a8\u96e8\u96ea\u82b1\u9ce5\u9b5a\u732b\u72ac\u7c73\u9ea6"
+    assert reason(shared + other, f"{shared}\u3002") == ""
+    assert reason(
+        shared + "\u77f3\u7802\u6ce5\u5cb8\u5cf6" + other, f"{shared}\u77f3\u7802\u6ce5\u5cb8\u5cf6"
+    ) == ("copies_document")
+
+
 @given(st.lists(st.sampled_from("abc"), max_size=12), st.lists(st.sampled_from("abc"), max_size=30))
 def test_the_shared_run_is_that_of_an_exhaustive_search(left: list[str], right: list[str]) -> None:
     runs = {tuple(left[i:j]) for i in range(len(left)) for j in range(i + 1, len(left) + 1)} & {

@@ -34,6 +34,11 @@ def test_a_template_with_another_number_each_time_is_near_constant() -> None:
     assert names(answers) == ["near_constant_answers"]
 
 
+def test_numbers_strewn_into_a_template_do_not_hide_it() -> None:
+    answers = [f"Step {n} is noted, step {n + 1} is done, step {n * n} is best." for n in range(10, 20)]
+    assert names(answers) == ["near_constant_answers"]
+
+
 def test_a_shared_closing_line_is_not_near_constant() -> None:
     assert names([f"{answer}\n\nI hope this helps!" for answer in ANSWERS]) == []
 

@@ -3,7 +3,7 @@
 LongForm (arXiv 2304.08460, section 2) asks zero-shot in three styles, one of which is drawn for each
 document: an instruction, a message to a chatbot, a search query. The wording here is our own. The document
 stands first and the style's request last, so that an engine with a prefix cache computes a document once for
-all styles. It stands between marks made from its own hash, which it cannot contain: no text can close them.
+all styles. It stands between marks made from its own hash: to close them, a text would have to hold its hash.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ def _body(document: str, room: Room) -> tuple[tuple[Part, ...], bool]:
     # The longest request is set aside whatever the style, so that all three show the same excerpt.
     request_tokens = max(count(request) for request in STYLES.values())
     allowed = room.context_tokens - room.reply_tokens - request_tokens - _SEAMS
-    mark = _mark(document)
+    mark = digest("document", document)[:16]
     whole = _framed(mark, document)
     if len(document) <= allowed * _LONGEST_TOKEN and count(Prompt(whole).text) <= allowed:
         return whole, False
@@ -152,14 +152,6 @@ def _body(document: str, room: Room) -> tuple[tuple[Part, ...], bool]:
         f"a context of {room.context_tokens} tokens has no room for a document beside the request and a "
         f"reply of {room.reply_tokens}; use a model with a longer context or fewer reply tokens"
     )
-
-
-def _mark(document: str) -> str:
-    attempt = 0
-    # A document that holds its own hash is not to be expected; should one come, it gets another mark.
-    while (mark := digest("document", attempt, document)[:16]) in document:
-        attempt += 1
-    return mark
 
 
 def _framed(mark: str, *pieces: str) -> tuple[Part, ...]:
