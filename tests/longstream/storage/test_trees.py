@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longstream.errors import Corrupt, InvalidInput, NotFound, Refused, TooLarge
@@ -59,6 +59,7 @@ def manifest(storage: Storage, *paths: object) -> str:
 
 
 @given(folders)
+@settings(max_examples=40)
 def test_a_folder_comes_back_as_it_was(tree: dict[str, object]) -> None:
     with TemporaryDirectory() as place, open_storage(f"file://{place}/store") as storage:
         source = written(tree, Path(place) / "source")
