@@ -54,7 +54,7 @@ class CuratorService(CuratorServiceServicer):
         self._metrics = metrics
 
     @property
-    def ready(self) -> bool:
+    def in_force(self) -> bool:
         """Whether every pipeline is in force, so that what is submitted now will be ranked."""
         states = {name: self._views.states.get(name) for name in self._revisions}
         return all(
@@ -178,7 +178,7 @@ class CuratorService(CuratorServiceServicer):
             self._views.releases.wait_change(version, _WATCH_S)
 
     def _submit(self, add: Callable[[], None], account: Submission, context: grpc.ServicerContext) -> None:
-        if not self.ready:
+        if not self.in_force:
             raise Unavailable("the pipelines are not in force yet; try again in a moment")
         before = account.accepted
         add()

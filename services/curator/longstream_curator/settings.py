@@ -1,0 +1,19 @@
+"""What the curator is told beside the suite's own settings (prefix CURATOR_)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CuratorSettings:
+    """Limits of submissions, and where the sentence splitter's parameters are."""
+
+    max_document_bytes: int = 4 * 1024 * 1024
+    """Of a response in UTF-8; longer ones are refused whole, never cut."""
+    max_field_bytes: int = 64 * 1024
+    """Of every other text field."""
+    nltk_data: Path | None = None
+    """Folder with tokenizers/punkt_tab/english; without one sentences are split untrained, and the metric's version
+    says so."""

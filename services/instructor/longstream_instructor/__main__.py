@@ -1,0 +1,32 @@
+"""The instructor as a program: an engine, a worker over `selected` that keeps it full, and the call."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from longstream.llm import open_model
+from longstream.llm.component import ModelComponent
+from longstream.runtime import load, open_runtime
+from longstream.topics import SELECTED
+from longstream.v1.instructor_pb2_grpc import add_InstructorServiceServicer_to_server
+from longstream.worker import WorkerOptions
+from longstream_instructor.metrics import InstructorMetrics
+from longstream_instructor.service import InstructorService
+from longstream_instructor.settings import InstructorSettings
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    with open_runtime("instructor", (SELECTED,)) as runtime:
+        settings = load(InstructorSettings, "INSTRUCTOR_")
+        model = open_model(settings.engine_url, settings.engine)
+        service = InstructorService(model, runtime.keys, InstructorMetrics(runtime.metrics), settings.timeout_s)
+        options = WorkerOptions(threads=settings.in_flight, window=2 * settings.in_flight)
+        runtime.run(
+            [partial(add_InstructorServiceServicer_to_server, service)],
+            [ModelComponent(model), runtime.worker("writers", SELECTED, service, options)],
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""The judge as a program: an engine, owners over `judging` that run evaluations, and the calls."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from longstream.components import Closing
+from longstream.llm import open_model
+from longstream.llm.component import ModelComponent
+from longstream.runtime import load, open_runtime
+from longstream.topics import EVALUATIONS, JUDGING, JUDGING_STATE, MODELS, PROMOTIONS, RELEASES
+from longstream.v1.judge_pb2_grpc import add_JudgeServiceServicer_to_server
+from longstream.v1.records_pb2 import Evaluation, Model, OwnerState, Promotion, Release
+from longstream_judge.contest import Engines
+from longstream_judge.metrics import JudgeMetrics
+from longstream_judge.owner import JudgeParts, JudgingOwner
+from longstream_judge.service import JudgeService, JudgeViews
+from longstream_judge.settings import JudgeSettings
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    with open_runtime("judge", (JUDGING,)) as runtime:
+        settings = load(JudgeSettings, "JUDGE_")
+        # Candidate and champion may both be adapters on one engine.
+        options = replace(settings.engine, max_adapters=max(2, settings.engine.max_adapters))
+        model = open_model(settings.engine_url, options)
+        kind, _, served = settings.engine_url.partition(":")
+        models = runtime.view(MODELS, Model)
+        views = JudgeViews(
+            evaluations=runtime.view(EVALUATIONS, Evaluation),
+            promotions=runtime.view(PROMOTIONS, Promotion),
+            models=models,
+        )
+        parts = JudgeParts(
+            bus=runtime.bus,
+            storage=runtime.storage,
+            models=models,
+            releases=runtime.view(RELEASES, Release),
+            engines=Engines(
+                judge=model,
+                judge_serves=lambda base: kind == "openai" or served == base,
+                open_weights=lambda name: open_model(f"{settings.weights_engine}:{name}", options),
+            ),
+            cache_dir=settings.cache_dir,
+            metrics=JudgeMetrics(runtime.metrics),
+            max_attempts=settings.max_attempts,
+        )
+        owner = JudgingOwner(runtime.keys, runtime.pipelines, parts)
+        port = runtime.port(JUDGING, runtime.view(JUDGING_STATE, OwnerState))
+        runtime.run(
+            [partial(add_JudgeServiceServicer_to_server, JudgeService(port, views, frozenset(runtime.pipelines)))],
+            [ModelComponent(model), Closing(owner.close), runtime.worker("owners", JUDGING, owner)],
+        )
+
+
+if __name__ == "__main__":
+    main()

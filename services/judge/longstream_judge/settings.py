@@ -1,0 +1,24 @@
+"""What the judge is told beside the suite's own settings (prefix JUDGE_)."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from longstream.llm import EngineOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeSettings:
+    """The engine that judges, and where models are laid out to be loaded."""
+
+    engine_url: str
+    """vllm:PATH-OR-HUB-ID, hf:PATH, or openai:http://HOST:PORT/v1?model=NAME."""
+    weights_engine: str = "vllm"
+    """Kind of engine that is opened for models which the judge's engine does not serve: vllm or hf."""
+    cache_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "longstream-judge")
+    """Adapters and weights are laid out here; may be emptied while the judge is stopped."""
+    max_attempts: int = 3
+    """Tries of an evaluation that failed for a reason that may pass."""
+    engine: EngineOptions = field(default_factory=EngineOptions)

@@ -1,0 +1,43 @@
+"""The trainer as a program: owners over `training` that run attempts as child processes, and the calls."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from longstream.components import Closing
+from longstream.runtime import load, open_runtime
+from longstream.topics import MODELS, RELEASES, TRAINING, TRAINING_JOBS, TRAINING_STATE
+from longstream.v1.records_pb2 import Model, OwnerState, Release, TrainingJob
+from longstream.v1.trainer_pb2_grpc import add_TrainerServiceServicer_to_server
+from longstream_trainer.launch import ChildLauncher
+from longstream_trainer.metrics import TrainerMetrics
+from longstream_trainer.owner import TrainerOwner, TrainerParts
+from longstream_trainer.service import TrainerService, TrainerViews
+from longstream_trainer.settings import TrainerSettings
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    with open_runtime("trainer", (TRAINING,)) as runtime:
+        settings = load(TrainerSettings, "TRAINER_")
+        views = TrainerViews(jobs=runtime.view(TRAINING_JOBS, TrainingJob), models=runtime.view(MODELS, Model))
+        parts = TrainerParts(
+            bus=runtime.bus,
+            storage=runtime.storage,
+            releases=runtime.view(RELEASES, Release),
+            launcher=ChildLauncher(runtime.storage),
+            work_dir=settings.work_dir,
+            metrics=TrainerMetrics(runtime.metrics),
+            max_attempts=settings.max_attempts,
+        )
+        owner = TrainerOwner(runtime.keys, runtime.pipelines, parts)
+        port = runtime.port(TRAINING, runtime.view(TRAINING_STATE, OwnerState))
+        service = TrainerService(runtime.bus, runtime.keys, port, views, frozenset(runtime.pipelines))
+        runtime.run(
+            [partial(add_TrainerServiceServicer_to_server, service)],
+            [Closing(owner.close), runtime.worker("owners", TRAINING, owner)],
+        )
+
+
+if __name__ == "__main__":
+    main()
