@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -112,13 +113,20 @@ def _read_shard(shard: Path) -> list[Row]:
         missing = [name for name in _COLUMNS if name not in names]
         if missing:
             raise InvalidInput(f"{shard.name} lacks the columns {', '.join(missing)}", field="shards")
-        rows = [Row(**values) for values in pq.read_table(shard, columns=list(_COLUMNS)).to_pylist()]
+        rows = [_row(values) for values in pq.read_table(shard, columns=list(_COLUMNS)).to_pylist()]
     except pa.ArrowException as error:
         raise Corrupt(f"{shard.name} is not a readable Parquet file: {error}") from error
-    for row in rows:
-        if row.split not in _SPLITS:
-            raise InvalidInput(f"row {row.row_id} has the split {row.split!r}", field="shards")
     return rows
+
+
+def _row(values: dict[str, Any]) -> Row:
+    filled = {"input": "", "source": "", "licence": "", **{k: v for k, v in values.items() if v is not None}}
+    missing = [name for name in _COLUMNS if name not in filled]
+    if missing:
+        raise InvalidInput(f"row {values['row_id']} has no {', '.join(missing)}", field="shards")
+    if filled["split"] not in _SPLITS:
+        raise InvalidInput(f"row {filled['row_id']} has the split {filled['split']!r}", field="shards")
+    return Row(**filled)
 
 
 def prepare(rows: Sequence[Row], encoder: TokenEncoder, eos_id: int, recipe: Recipe) -> Examples:

@@ -105,13 +105,15 @@ class Recipe:
 
     def steps_planned(self, examples: int) -> int:
         """Optimizer steps that will run for so many examples."""
-        steps = max(1, math.ceil(round(examples * self.epochs / self.batch_examples, 9)))
+        steps = math.ceil(self._wanted(examples) / self.batch_examples)
         return steps if self.max_steps is None else min(steps, self.max_steps)
 
     def draws_planned(self, examples: int) -> int:
         """Examples that pass through the model in training; each epoch is a fresh order of all of them."""
-        wanted = max(1, round(examples * self.epochs))
-        return min(wanted, self.steps_planned(examples) * self.batch_examples)
+        return min(self._wanted(examples), self.steps_planned(examples) * self.batch_examples)
+
+    def _wanted(self, examples: int) -> int:
+        return max(1, round(examples * self.epochs))
 
     def learning_rate_at(self, step: int, steps_planned: int) -> float:
         """Learning rate of a step, counted from 0; linear and cosine would reach 0 at steps_planned."""
