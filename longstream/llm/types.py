@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a prompt. data: text from outside, in which no control token of the model may take effect."""
+    """A piece of a prompt. data: text from outside, in which no control token may take effect."""
 
     text: str
     data: bool = False
@@ -48,7 +48,10 @@ class Adapter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What the model wrote. finish_reason "length" means that it was cut at max_tokens."""
+    """What the model wrote. finish_reason "length": cut at max_tokens or at the end of the context.
+
+    text holds neither control tokens nor the stop string that ended it.
+    """
 
     text: str
     finish_reason: Literal["stop", "length"]
@@ -66,7 +69,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class EngineIdentity:
-    """Who answered: engine name and version, the model as it was named, and the hash of its files (or "unknown")."""
+    """Who answered: engine and version, the model as it was named, the hash of its files (or "unknown")."""
 
     engine: str
     model: str
@@ -74,10 +77,11 @@ class EngineIdentity:
 
 
 class LanguageModel(Protocol):
-    """A model that can be asked from many threads at once; concurrent calls are batched by the engine.
+    """A model that can be asked from many threads at once; an engine that can batches concurrent calls.
 
-    All calls block, and raise EngineUnavailable (loading or restarting: not begun), EngineDied (the engine died
-    with this request in it), InvalidInput (prompt over the context, unknown adapter), DeadlineExceeded.
+    Calls block for timeout_s (seconds) at most. They raise EngineUnavailable (loading, restarting or closed:
+    the request was not begun), EngineDied (the engine died with this request in it), DeadlineExceeded, and
+    InvalidInput: an empty prompt, one without room for a token, an adapter or choices that cannot be used.
     """
 
     @property
@@ -86,17 +90,17 @@ class LanguageModel(Protocol):
 
     @property
     def context_tokens(self) -> int:
-        """Longest prompt plus completion in tokens."""
+        """Longest prompt plus completion in tokens. Raises EngineUnavailable until that is known."""
 
     @property
     def ready(self) -> bool:
         """Whether a request would be begun now."""
 
     def wait_ready(self, timeout_s: float) -> None:
-        """Return when ready. Raises EngineUnavailable after timeout_s; InvalidInput if the model cannot be loaded."""
+        """Return when ready. Raises EngineUnavailable after timeout_s, InvalidInput if it never will be."""
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of text as data, without added control tokens."""
+        """Tokens of text as data, without added control tokens. Raises as context_tokens does."""
 
     def generate(
         self, prompt: Prompt, sampling: Sampling, *, adapter: Adapter | None = None, timeout_s: float
@@ -106,15 +110,15 @@ class LanguageModel(Protocol):
     def choose(
         self, prompt: Prompt, choices: Sequence[str], *, adapter: Adapter | None = None, timeout_s: float
     ) -> dict[str, float]:
-        """Log-probability (nats, among all next tokens, -inf if not reported) of each choice as the next token.
+        """Log-probability of each choice's first token as the next one: nats, among all tokens.
 
-        choices: texts that begin with different tokens; one token is generated, guided to one of them.
+        choices: texts that begin with different tokens. An engine that does not report one says -inf.
         """
 
     def score(
         self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None, timeout_s: float
     ) -> Score:
-        """Log-probability of continuation (taken as data) after prompt."""
+        """Log-probability of continuation (taken as data) after prompt; of none, 0 over 0 tokens."""
 
     def close(self) -> None:
         """Stop the engine and free its memory."""
