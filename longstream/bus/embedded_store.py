@@ -26,7 +26,7 @@ CHECKPOINT_PAGES = 2_000
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
 FIRST_WAIT_S = 0.001
 LONGEST_WAIT_S = 0.020
-"""Waiting readers look for a change this often at most: a wake-up in about 10 ms, for 0.3 % of a core."""
+"""Waiting readers look for a change this often at most: a wake-up in about 10 ms, for under 1 % of a core."""
 
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _AWAY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR})
