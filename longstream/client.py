@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar
 
+import grpc
+
 from longstream.batches import (
     BatchLimits,
     Call,
@@ -29,8 +31,9 @@ from longstream.batches import (
     pair_message,
 )
 from longstream.calls import Patience, ask, follow, pages, repeated
-from longstream.data.records import Document, Pair
 from longstream.channel import channel
+from longstream.data.records import Document, Pair
+from longstream.errors import NotFound
 from longstream.v1 import curator_pb2, instructor_pb2, judge_pb2, trainer_pb2
 from longstream.v1.curator_pb2_grpc import CuratorServiceStub
 from longstream.v1.instructor_pb2_grpc import InstructorServiceStub
@@ -48,7 +51,8 @@ Answer = TypeVar("Answer", curator_pb2.SubmitDocumentsResponse, curator_pb2.Subm
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
-    """host:port of each service; by default those of `longstream up`."""
+    """host:port of each service, by default those of `longstream up`; empty: there is none, and calls to it
+    raise NotFound."""
 
     curator: str = "127.0.0.1:7400"
     instructor: str = "127.0.0.1:7401"
@@ -70,12 +74,17 @@ class Client:
         addresses = addresses or Addresses()
         self._patience = patience or Patience()
         self._limits = limits or BatchLimits()
-        names = (addresses.curator, addresses.instructor, addresses.trainer, addresses.judge)
-        self._channels = [channel(name) for name in names]
-        self._curator = CuratorServiceStub(self._channels[0])
-        self._instructor = InstructorServiceStub(self._channels[1])
-        self._trainer = TrainerServiceStub(self._channels[2])
-        self._judge = JudgeServiceStub(self._channels[3])
+        self._channels: list[grpc.Channel] = []
+        self._curator = self._stub(CuratorServiceStub, "curator", addresses.curator)
+        self._instructor = self._stub(InstructorServiceStub, "instructor", addresses.instructor)
+        self._trainer = self._stub(TrainerServiceStub, "trainer", addresses.trainer)
+        self._judge = self._stub(JudgeServiceStub, "judge", addresses.judge)
+
+    def _stub(self, stub: Callable[[grpc.Channel], Any], name: str, address: str) -> Any:
+        if not address:
+            return _NoService(name)
+        self._channels.append(channel(address))
+        return stub(self._channels[-1])
 
     def __enter__(self) -> Self:
         return self
@@ -293,6 +302,16 @@ class Client:
             if progress is not None:
                 progress(report)
         return report
+
+
+class _NoService:
+    """Stands where a service's stub would; every call of it says that there is none."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, call: str) -> Any:
+        raise NotFound(f"no {self._name} runs in this suite, or its address is not known here")
 
 
 def fresh_id() -> str:

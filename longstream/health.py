@@ -9,7 +9,7 @@ from typing import Literal
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-State = Literal["ready", "starting", "down"]
+State = Literal["ready", "starting", "failing", "down"]
 READINESS = "readiness"
 
 # A connection that was refused once must be tried anew at once, not after gRPC's shared back-off.

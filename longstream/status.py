@@ -100,7 +100,7 @@ class StatusReader:
             try:
                 return health, [parts[service](pipeline) for pipeline in pipelines]
             except SuiteError as error:
-                return Health("starting", error.message), []
+                return Health("failing", error.message), []
 
         with ThreadPoolExecutor(max(1, len(self._addresses))) as pool:
             answers = dict(zip(self._addresses, pool.map(one, self._addresses), strict=True))

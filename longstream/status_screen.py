@@ -19,8 +19,8 @@ from longstream.v1.records_pb2 import Evaluation, Interval, Promotion, Release, 
 BAR_CELLS = 16
 SHORT_ID = 8
 
-_HEALTH_STYLES = {"ready": "green", "starting": "yellow", "down": "red"}
-_HEALTH_SIGNS = {"ready": "●", "starting": "◐", "down": "○"}
+_HEALTH_STYLES = {"ready": "green", "starting": "yellow", "failing": "red", "down": "red"}
+_HEALTH_SIGNS = {"ready": "●", "starting": "◐", "failing": "◑", "down": "○"}
 _SERVICE_OF_STAGE = {
     "documents": "curator",
     "release": "curator",

@@ -123,8 +123,9 @@ def test_a_service_that_fails_a_call_is_told_and_not_fatal(suite: LocalSuite, cl
         reader = StatusReader(client, suite.by_name, ask_health=ask_health, now_s=clock)
         status = reader.read(["demo"])
     assert status.services["curator"] == Health("ready")
-    assert status.services["judge"].state == "starting"
+    assert status.services["judge"].state == "failing"
     assert status.services["judge"].detail
+    assert "unknown while the judge is failing" in shown(status)
 
 
 def test_the_time_left_follows_the_pace_that_was_seen(

@@ -1,0 +1,123 @@
+"""Releases, jobs, evaluations, champions: listed, started, stopped, followed, taken back."""
+
+from __future__ import annotations
+
+import pytest
+
+from longstream.v1 import judge_pb2
+from longstream.v1.records_pb2 import Evaluation, Model, Promotion, Release, TrainingJob
+from tests.support.local_suite import LocalSuite
+from tests.support.shell import Shell
+
+
+def test_a_cut_tells_the_open_release(shell: Shell) -> None:
+    assert shell("cut") == 0
+    assert shell.out.startswith("release r-new open")
+
+
+def test_a_cut_waits_until_its_release_is_final(suite: LocalSuite, shell: Shell) -> None:
+    states = [Release.STATE_OPEN, Release.STATE_INSTRUCTING, Release.STATE_FINAL]
+    suite.curator.changes = [
+        Release(id="r-old", state=Release.STATE_FINAL),
+        *(Release(id="r-new", state=state, rows_wanted=9, content_hash="abc") for state in states),
+    ]
+    assert shell("cut", "--wait") == 0
+    assert "release r-new final" in shell.out
+    assert "content abc" in shell.out
+    assert "instructing" in shell.err
+    assert "r-old" not in shell.out + shell.err
+
+
+def test_waiting_can_be_bounded(suite: LocalSuite, shell: Shell) -> None:
+    assert shell("cut", "--wait", "--timeout-s", "0.2") == 75
+    assert "did not come" in shell.err
+
+
+def test_releases_are_listed_with_whole_ids(suite: LocalSuite, shell: Shell) -> None:
+    suite.curator.releases = [
+        Release(id=f"{n:032x}", state=Release.STATE_FINAL, rows_ready=n, rows_wanted=5, exact=True)
+        for n in range(3)
+    ]
+    assert shell("releases") == 0
+    lines = shell.out.splitlines()
+    assert lines[0].split() == ["RELEASE", "STATE", "ROWS", "REFUSED", "SEEN", "EXACT", "CUT", "AT"]
+    assert lines[3].split() == [f"{2:032x}", "final", "2/5", "0", "0", "yes"]
+
+
+def test_a_list_is_bounded_and_can_be_json(suite: LocalSuite, shell: Shell) -> None:
+    suite.curator.releases = [Release(id=f"r{n}", state=Release.STATE_OPEN) for n in range(5)]
+    told = shell.json("releases", "--limit", "3")
+    assert isinstance(told, list)
+    assert [(release["id"], release["state"]) for release in told] == [
+        (f"r{n}", "STATE_OPEN") for n in range(3)
+    ]
+
+
+def test_an_empty_list_says_so(shell: Shell) -> None:
+    assert shell("evaluations") == 0
+    assert shell.out == "none yet\n"
+
+
+def test_jobs_are_listed_created_and_cancelled(suite: LocalSuite, shell: Shell) -> None:
+    suite.trainer.jobs = [TrainingJob(id="j1", state=TrainingJob.STATE_RUNNING, step=3, steps=9, loss=2.5)]
+    assert shell("jobs") == 0
+    assert shell.out.splitlines()[1].split()[:5] == ["j1", "running", "3/9", "2.500", "0"]
+    assert shell("jobs", "--create", "r1", "--recipe", '{"epochs": 2}') == 0
+    assert shell.out == "job j-new queued\n"
+    assert suite.trainer.requests[0].recipe == '{"epochs": 2}'
+    assert shell("jobs", "--cancel", "j1") == 0
+    assert shell.out == "job j1 cancelled\n"
+
+
+@pytest.mark.parametrize("words", [("--create", "r1", "--recipe", "[]"), ("--recipe", "{}")])
+def test_a_recipe_that_makes_no_sense_is_bad_input(shell: Shell, words: tuple[str, ...]) -> None:
+    assert shell("jobs", *words) == 2
+    assert "--recipe" in shell.err
+
+
+def test_an_evaluation_is_started_and_listed(suite: LocalSuite, shell: Shell) -> None:
+    assert shell("evaluations", "--create", "m1") == 0
+    assert shell.out == "evaluation e-new queued\n"
+    suite.judge.evaluations = [Evaluation(id="e1", state=Evaluation.STATE_DONE, model_id="m1")]
+    assert shell("evaluations") == 0
+    assert shell.out.splitlines()[1].split() == ["e1", "done", "m1", "base", "model"]
+
+
+def test_the_champion_is_told_with_every_decision(suite: LocalSuite, shell: Shell) -> None:
+    decision = Promotion(
+        sequence=1, model_id="m1", outcome=Promotion.OUTCOME_PROMOTED, reasons=["it is better"]
+    )
+    suite.judge.reign = judge_pb2.GetChampionResponse(
+        champion=Model(id="m1", address="sha256:00"), history=[decision]
+    )
+    assert shell("champion") == 0
+    assert "model m1 reigns, at sha256:00" in shell.out
+    assert "m1 promoted\n      it is better" in shell.out
+
+
+def test_a_rollback_expects_the_champion_of_this_moment(suite: LocalSuite, shell: Shell) -> None:
+    suite.judge.reign = judge_pb2.GetChampionResponse(champion=Model(id="m1"))
+    assert shell("rollback", "--reason", "it repeats itself") == 0
+    assert "m1 rolled back\n      it repeats itself" in shell.out
+    assert suite.judge.requests[0].expected_champion_id == "m1"
+
+
+def test_the_base_model_cannot_be_rolled_back(suite: LocalSuite, shell: Shell) -> None:
+    assert shell("rollback", "--reason", "why not") == 1
+    assert "nothing to roll back" in shell.err
+    assert suite.judge.requests == []
+
+
+def test_the_status_is_told_once_and_plainly(suite: LocalSuite, shell: Shell) -> None:
+    suite.curator.lengths, suite.curator.seen = [9, 8], 2
+    assert shell("status") == 0
+    assert "● curator ready" in shell.out
+    assert "seen 2   kept 2   longest 9" in shell.out
+    assert "\x1b" not in shell.out
+
+
+def test_the_status_of_a_suite_that_is_down_is_no_failure(suite: LocalSuite, shell: Shell) -> None:
+    for server in suite.servers.values():
+        server.stop()
+    assert shell("status") == 0
+    assert "○ judge down" in shell.out

@@ -1,0 +1,74 @@
+"""Files and folders into the stream: what goes by which call, and what is told about the rest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tests.support.local_suite import LocalSuite
+from tests.support.shell import Shell
+
+
+def texts(folder: Path, *contents: str) -> Path:
+    folder.mkdir()
+    for number, content in enumerate(contents):
+        (folder / f"{number}.txt").write_text(content)
+    return folder
+
+
+def test_a_folder_of_texts_is_submitted(suite: LocalSuite, shell: Shell, tmp_path: Path) -> None:
+    essays = texts(tmp_path / "essays", "One.", "Two.")
+    assert shell("submit", essays, "--licence", "CC0") == 0
+    assert shell.out.startswith("2 accepted, 0 rejected, ")
+    assert {(document.source, document.licence) for document in suite.curator.documents} == {
+        ("essays", "CC0")
+    }
+
+
+def test_documents_and_pairs_of_one_file_go_their_own_ways(
+    suite: LocalSuite, shell: Shell, tmp_path: Path
+) -> None:
+    file = tmp_path / "mixed.jsonl"
+    records = [{"text": "A text."}, {"instruction": "Say.", "output": "It."}, {"text": "Another."}]
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert shell("submit", file, "--source", "web") == 0
+    assert [document.text for document in suite.curator.documents] == ["A text.", "Another."]
+    assert [(pair.instruction, pair.source) for pair in suite.curator.pairs] == [("Say.", "web")]
+
+
+def test_pairs_alone_can_be_asked_for(suite: LocalSuite, shell: Shell, tmp_path: Path) -> None:
+    essays = texts(tmp_path / "essays", "One.")
+    assert shell("submit", essays, "--pairs") == 2
+    assert "no_instruction: 1" in shell.out
+    assert "leave --pairs out" in shell.out
+    assert suite.curator.documents == []
+
+
+def test_rejections_are_told_with_their_reasons_wherever_they_come_from(shell: Shell, tmp_path: Path) -> None:
+    essays = texts(tmp_path / "essays", "One.", "", "refuse")
+    assert shell("submit", essays) == 0
+    assert "1 accepted, 2 rejected" in shell.out
+    assert "empty: 1" in shell.out
+    assert "repetition 2.txt: no" in shell.out
+
+
+def test_a_submission_is_told_as_json(shell: Shell, tmp_path: Path) -> None:
+    told = shell.json("submit", texts(tmp_path / "essays", "One.", "refuse"))
+    assert isinstance(told, dict)
+    assert (told["accepted"], told["rejected"], told["reasons"]) == (1, 1, {"repetition": 1})
+    assert told["rejections"][0]["external_id"] == "1.txt"
+
+
+def test_a_path_that_is_not_there_is_told_before_anything_is_sent(
+    suite: LocalSuite, shell: Shell, tmp_path: Path
+) -> None:
+    assert shell("submit", texts(tmp_path / "essays", "One."), tmp_path / "missing") == 1
+    assert shell.err.count("\n") == 1
+    assert "missing" in shell.err
+    assert suite.curator.documents == []
+
+
+def test_a_file_of_no_known_format_is_bad_input(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "table.xls").write_text("x")
+    assert shell("submit", tmp_path / "table.xls") == 2
+    assert "tells no format" in shell.err

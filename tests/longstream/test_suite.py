@@ -1,0 +1,129 @@
+"""A suite on one machine: what its services are told, who may have the folder and the ports, where it is
+found."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from longstream.errors import InvalidInput, NotFound, Refused
+from longstream.suite import (
+    SuiteOptions,
+    check_ports,
+    forget_suite,
+    hold,
+    programs,
+    read_suite,
+    write_suite,
+)
+from longstream.topics import Layout
+
+
+def options(folder: Path, port_base: int = 7_400) -> SuiteOptions:
+    return SuiteOptions(
+        data=folder,
+        pipelines=(folder / "a.yaml", folder / "b.yaml"),
+        port_base=port_base,
+        instructor_engine="vllm:small",
+        judge_engine="vllm:large",
+        layout=Layout(examples_partitions=3, selected_partitions=5, control_partitions=1),
+    )
+
+
+def test_each_service_is_told_where_everything_is(tmp_path: Path) -> None:
+    curator, judge = programs(options(tmp_path), ["curator", "judge"])
+    assert curator.argv == (sys.executable, "-m", "longstream_curator")
+    assert curator.address == "127.0.0.1:7400"
+    assert curator.environ == {
+        "LONGSTREAM_BUS_URL": f"sqlite:{tmp_path}/log.sqlite",
+        "LONGSTREAM_STORAGE_URL": f"file://{tmp_path}/objects",
+        "LONGSTREAM_PIPELINES": f"{tmp_path}/a.yaml,{tmp_path}/b.yaml",
+        "LONGSTREAM_GRPC_ADDRESS": "127.0.0.1:7400",
+        "LONGSTREAM_METRICS_ADDRESS": "127.0.0.1:7410",
+        "LONGSTREAM_MEMBER": "curator-0",
+        "LONGSTREAM_EXAMPLES_PARTITIONS": "3",
+        "LONGSTREAM_SELECTED_PARTITIONS": "5",
+        "LONGSTREAM_CONTROL_PARTITIONS": "1",
+    }
+    assert judge.environ["LONGSTREAM_GRPC_ADDRESS"] == "127.0.0.1:7403"
+    assert judge.environ["LONGSTREAM_METRICS_ADDRESS"] == "127.0.0.1:7413"
+
+
+def test_each_service_gets_its_own_settings_and_no_other(tmp_path: Path) -> None:
+    told = {
+        p.name: p.environ for p in programs(options(tmp_path), ["curator", "instructor", "trainer", "judge"])
+    }
+    own = {
+        name: {key: value for key, value in environ.items() if not key.startswith("LONGSTREAM_")}
+        for name, environ in told.items()
+    }
+    assert own == {
+        "curator": {},
+        "instructor": {"INSTRUCTOR_ENGINE_URL": "vllm:small"},
+        "trainer": {"TRAINER_WORK_DIR": f"{tmp_path}/training"},
+        "judge": {"JUDGE_ENGINE_URL": "vllm:large"},
+    }
+
+
+def test_every_taken_port_is_named_with_its_service(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen(1)
+        taken = other.getsockname()[1]
+        services = programs(options(tmp_path, port_base=taken - 1), ["curator", "instructor"])
+        with pytest.raises(Refused, match=rf"{taken} \(for the instructor\).*--port-base"):
+            check_ports(services)
+    check_ports(services)
+
+
+def test_a_folder_belongs_to_one_suite_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with hold(folder), pytest.raises(Refused, match=rf"process {os.getpid()}.*--data"), hold(folder):
+        pytest.fail("two suites have one folder")
+    with hold(folder):
+        pass
+
+
+def test_a_killed_suite_leaves_its_folder_free(tmp_path: Path) -> None:
+    code = f"""
+import os, signal
+from pathlib import Path
+from longstream.suite import hold
+with hold(Path({str(tmp_path)!r})):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    subprocess.run([sys.executable, "-c", code], check=False)
+    with hold(tmp_path):
+        pass
+
+
+def test_a_running_suite_is_found_by_its_folder(tmp_path: Path) -> None:
+    services = programs(options(tmp_path), ["curator", "trainer"])
+    write_suite(tmp_path, ["demo"], services, {"curator": 11})
+    suite = read_suite(tmp_path)
+    assert (suite.pid, suite.pipelines) == (os.getpid(), ("demo",))
+    assert suite.addresses == {"curator": "127.0.0.1:7400", "trainer": "127.0.0.1:7402"}
+    assert suite.services["curator"]["pid"] == 11
+    assert suite.services["trainer"]["pid"] is None
+    assert suite.services["trainer"]["metrics"] == "127.0.0.1:7412"
+    assert suite.services["trainer"]["log"] == f"{tmp_path}/logs/trainer.log"
+
+
+def test_a_stopped_suite_is_found_no_more(tmp_path: Path) -> None:
+    write_suite(tmp_path, ["demo"], [], {})
+    forget_suite(tmp_path)
+    forget_suite(tmp_path)
+    with pytest.raises(NotFound, match="longstream up"):
+        read_suite(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "{"])
+def test_a_file_that_is_no_suite_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "suite.json").write_text(content)
+    with pytest.raises(InvalidInput, match=r"suite\.json"):
+        read_suite(tmp_path)
