@@ -147,6 +147,7 @@ def open_runtime(service: str, read_topics: Sequence[str]) -> Iterator[Runtime]:
     again can help.
     """
     configure_logging(service, stream=sys.stderr, level=os.environ.get(f"{PREFIX}LOG_LEVEL", "INFO"))
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every request, each look at readiness among them
     try:
         settings = load(RuntimeSettings, PREFIX)
         files = [pipelines.load(Path(path)) for path in settings.pipelines]

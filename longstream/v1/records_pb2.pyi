@@ -104,7 +104,7 @@ class KeptExample(_message.Message):
     def __init__(self, pipeline: _Optional[str] = ..., rank: _Optional[_Union[Rank, _Mapping]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., had_duplicates: bool = ...) -> None: ...
 
 class PartitionMarks(_message.Message):
-    __slots__ = ("revision", "evicted", "sources", "dropped", "seen", "lengths", "begun_late")
+    __slots__ = ("revision", "evicted", "sources", "dropped", "seen", "lengths", "metric", "begun_late")
     class SourcesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -132,6 +132,7 @@ class PartitionMarks(_message.Message):
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     SEEN_FIELD_NUMBER: _ClassVar[int]
     LENGTHS_FIELD_NUMBER: _ClassVar[int]
+    METRIC_FIELD_NUMBER: _ClassVar[int]
     BEGUN_LATE_FIELD_NUMBER: _ClassVar[int]
     revision: PipelineRevision
     evicted: Rank
@@ -139,8 +140,9 @@ class PartitionMarks(_message.Message):
     dropped: _containers.ScalarMap[str, int]
     seen: int
     lengths: _containers.ScalarMap[str, int]
+    metric: str
     begun_late: bool
-    def __init__(self, revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., evicted: _Optional[_Union[Rank, _Mapping]] = ..., sources: _Optional[_Mapping[str, SourceCounts]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., seen: _Optional[int] = ..., lengths: _Optional[_Mapping[str, int]] = ..., begun_late: bool = ...) -> None: ...
+    def __init__(self, revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., evicted: _Optional[_Union[Rank, _Mapping]] = ..., sources: _Optional[_Mapping[str, SourceCounts]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., seen: _Optional[int] = ..., lengths: _Optional[_Mapping[str, int]] = ..., metric: _Optional[str] = ..., begun_late: bool = ...) -> None: ...
 
 class SourceCounts(_message.Message):
     __slots__ = ("seen", "length")

@@ -45,7 +45,7 @@ def main() -> None:
             Submitter(runtime.bus, limits, metrics.rejected),
             runtime.port(CURATION, states),
             views,
-            {name: pipeline.revision().revision for name, pipeline in runtime.pipelines.items()},
+            runtime.pipelines,
             metrics,
         )
         keeper = Keeper(runtime.bus, runtime.storage, runtime.keys, make_metric, metrics)

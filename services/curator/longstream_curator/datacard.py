@@ -115,9 +115,9 @@ def _left_out(around: Circumstances) -> str:
 
 
 _EXACT = "Exact: sorting everything that came before the cut would have given the same rows."
-_NOT_EXACT = """Not exact: something that may rank above the last row was dropped before, for want of room, with an
-erased duplicate, or because it came before this selection began. To mend it, submit the sources again to a
-fresh log under the same pipeline file, with a larger reserve if many rows were refused."""
+_NOT_EXACT = """Not exact: something that may rank above the last row was dropped before, for want of room,
+with an erased duplicate, or because it came before this selection began. To mend it, submit the sources again
+to a fresh log under the same pipeline file, with a larger reserve if many rows were refused."""
 
 
 def _exactness(around: Circumstances) -> str:

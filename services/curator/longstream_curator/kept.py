@@ -71,7 +71,7 @@ class KeptSet:
             return []
         old = [self._bodies[candidate.id] for candidate in self._longest.kept()]
         seen, begun_late = self.marks.seen, self.marks.begun_late or self.marks.seen > 0
-        self.marks = PartitionMarks(revision=revision, begun_late=begun_late)
+        self.marks = PartitionMarks(revision=revision, metric=self._metric.version, begun_late=begun_late)
         self._longest, self._bodies = LongestK(self._m), {}
         changes: dict[str, KeptExample | None] = {example.id: None for example in old}
         for example in old:
@@ -92,6 +92,7 @@ class KeptSet:
         self._metric = self._metrics(self._pipeline)
         self._order = {source: place for place, source in enumerate(self._pipeline.sources)}
         self.marks.revision.CopyFrom(revision)
+        self.marks.metric = self._metric.version
 
     def _count(self, example: Example, length: int) -> None:
         counts = self.marks.sources[example.source]

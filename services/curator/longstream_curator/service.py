@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import grpc
@@ -10,7 +10,7 @@ import grpc
 from longstream.errors import InvalidInput, NotFound, Unavailable
 from longstream.owner import CommandPort
 from longstream.paging import page
-from longstream.pipeline import must_run
+from longstream.pipeline import Pipeline, must_run
 from longstream.server import time_left_s
 from longstream.v1 import curator_pb2 as pb
 from longstream.v1.curator_pb2_grpc import CuratorServiceServicer
@@ -43,14 +43,15 @@ class CuratorService(CuratorServiceServicer):
         submitter: Submitter,
         port: CommandPort,
         views: CuratorViews,
-        revisions: dict[str, str],
+        pipelines: Mapping[str, Pipeline],
         metrics: CuratorMetrics,
     ) -> None:
-        """revisions: of each pipeline that this service runs, by name."""
+        """pipelines: those that this service runs, by name."""
         self._submitter = submitter
         self._port = port
         self._views = views
-        self._revisions = revisions
+        self._pipelines = pipelines
+        self._revisions = {name: pipeline.revision().revision for name, pipeline in pipelines.items()}
         self._metrics = metrics
 
     @property
@@ -102,13 +103,13 @@ class CuratorService(CuratorServiceServicer):
     def GetSelection(
         self, request: pb.GetSelectionRequest, context: grpc.ServicerContext
     ) -> pb.GetSelectionResponse:
-        """What all partitions keep for a pipeline, best rank first."""
+        """The first k and their reserve over all partitions, best rank first."""
         del context
-        must_run(request.pipeline, self._revisions)
-        facts = self._views.kept.under(f"{request.pipeline}/")
-        kept = sorted(
-            (fact for _, fact in facts if isinstance(fact, KeptRank)), key=lambda fact: rank_of(fact.rank)
-        )
+        must_run(request.pipeline, self._pipelines)
+        select = self._pipelines[request.pipeline].select
+        facts = (fact for _, fact in self._views.kept.under(f"{request.pipeline}/"))
+        ranked = sorted((f for f in facts if isinstance(f, KeptRank)), key=lambda fact: rank_of(fact.rank))
+        kept = ranked[: select.k + select.reserve]
         chosen, token = page(
             kept,
             lambda fact: fact.rank.example_id,
@@ -126,13 +127,14 @@ class CuratorService(CuratorServiceServicer):
         )
         for marks in self._marks(request.pipeline):
             response.seen += marks.seen
+            response.metric = marks.metric
             for reason, count in marks.dropped.items():
                 response.dropped[reason] += count
         return response
 
     def CutRelease(self, request: pb.CutReleaseRequest, context: grpc.ServicerContext) -> pb.CutReleaseResponse:
         """Open a release. Raises Refused while another one is open."""
-        must_run(request.pipeline, self._revisions)
+        must_run(request.pipeline, self._pipelines)
         command = CurationRecord(pipeline=request.pipeline, request_id=request.request_id, cut=CutCommand())
         timeout_s = time_left_s(context)
         key = f"{request.pipeline}/{self._port.send(command, timeout_s)}"
@@ -141,7 +143,7 @@ class CuratorService(CuratorServiceServicer):
     def GetRelease(self, request: pb.GetReleaseRequest, context: grpc.ServicerContext) -> pb.GetReleaseResponse:
         """A release, or the newest final one. Raises NotFound."""
         del context
-        must_run(request.pipeline, self._revisions)
+        must_run(request.pipeline, self._pipelines)
         for release in self._newest_first(request.pipeline):
             if release.id == request.release_id or (not request.release_id and release.state == Release.STATE_FINAL):
                 return pb.GetReleaseResponse(release=release)
@@ -152,7 +154,7 @@ class CuratorService(CuratorServiceServicer):
     ) -> pb.ListReleasesResponse:
         """A pipeline's releases, newest first."""
         del context
-        must_run(request.pipeline, self._revisions)
+        must_run(request.pipeline, self._pipelines)
         chosen, token = page(
             self._newest_first(request.pipeline),
             lambda release: release.id,
@@ -166,7 +168,7 @@ class CuratorService(CuratorServiceServicer):
         self, request: pb.WatchReleasesRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchReleasesResponse]:
         """The releases as they are, oldest first, then each change."""
-        must_run(request.pipeline, self._revisions)
+        must_run(request.pipeline, self._pipelines)
         told: dict[str, bytes] = {}
         while context.is_active():
             version = self._views.releases.version

@@ -18,6 +18,18 @@ from typing import Literal
 
 from longstream.decision import Decision
 
+REASONS = (
+    "empty",
+    "cut",
+    "refusal",
+    "too_short",
+    "too_long",
+    "copies_document",
+    "refers_to_text",
+    "wrong_script",
+)
+"""Why an instruction may be refused, in the order in which it is looked at."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -57,7 +69,7 @@ def clean(reply: str, finish_reason: Literal["stop", "length"]) -> str:
 def assess(instruction: str, document: str, limits: Limits) -> Decision:
     """Whether a cleaned instruction may stand for its document.
 
-    Reasons: empty, cut, refusal, too_short, too_long, copies_document, refers_to_text, wrong_script.
+    Its reason is one of REASONS, the first that applies.
     """
     checks: dict[str, Callable[[], bool]] = {
         "empty": lambda: not any(letter.isalnum() for letter in instruction),
