@@ -17,6 +17,7 @@ from longstream.v1.judge_pb2 import GetChampionResponse
 from longstream.v1.records_pb2 import Evaluation, Interval, Promotion, Release, TrainingJob
 
 BAR_CELLS = 16
+ID_CELLS = 15
 SHORT_ID = 8
 
 _HEALTH_STYLES = {"ready": "green", "starting": "yellow", "failing": "red", "down": "red"}
@@ -79,7 +80,9 @@ def _stages(pipeline: PipelineStatus, services: Mapping[str, Health]) -> list[tu
 def _nothing(stage: str, services: Mapping[str, Health]) -> Text:
     service = _SERVICE_OF_STAGE[stage]
     health = services.get(service)
-    if health is None or health.state == "ready":
+    if health is None:
+        return Text(f"no {service} in this suite", "dim")
+    if health.state == "ready":
         return Text("none yet", "dim")
     return Text(f"unknown while the {service} is {health.state}", "dim")
 
@@ -184,7 +187,7 @@ def _champion(answer: GetChampionResponse) -> Text:
 
 
 def _headed(identifier: str, state: str, style: str) -> Text:
-    return Text.assemble((short(identifier), "bold"), "  ", (f"{state:<12}", style))
+    return Text.assemble((f"{short(identifier):<{ID_CELLS}}", "bold"), "  ", (f"{state:<12}", style))
 
 
 def _bar(done: int, total: int) -> Text:
@@ -202,8 +205,8 @@ def _by_reason(counts: Mapping[str, int]) -> str:
 
 
 def short(identifier: str) -> str:
-    """The beginning of an id, enough for the eye."""
-    return identifier[:SHORT_ID]
+    """As much of an id as the eye needs; every command takes it whole."""
+    return identifier if len(identifier) <= ID_CELLS else identifier[:SHORT_ID]
 
 
 def champion_name(model_id: str) -> str:

@@ -183,14 +183,14 @@ def test_the_screen_says_which_ranks_the_lengths_are_of_when_more_are_kept() -> 
 
 def test_the_screen_shows_how_far_a_release_is() -> None:
     release = Release(
-        id="3f9c12ab99",
+        id="3f9c12ab99" + "0" * 22,
         state=Release.STATE_INSTRUCTING,
         rows_wanted=50,
         rows_ready=25,
         refused={"repetition": 2},
     )
     text = shown(of(release=release))
-    assert "3f9c12ab  instructing ████████░░░░░░░░  25 of 50 rows" in text
+    assert "3f9c12ab         instructing ████████░░░░░░░░  25 of 50 rows" in text
     assert "refused 2: repetition 2" in text
 
 
@@ -201,7 +201,12 @@ def test_the_screen_says_if_a_final_release_is_exact_and_short() -> None:
 
 def test_the_screen_shows_training_with_loss_and_time_left() -> None:
     job = TrainingJob(
-        id="12ab34cd99", state=TrainingJob.STATE_RUNNING, step=40, steps=120, loss=3.2143, attempt=2
+        id="12ab34cd99" + "0" * 22,
+        state=TrainingJob.STATE_RUNNING,
+        step=40,
+        steps=120,
+        loss=3.2143,
+        attempt=2,
     )
     text = shown(of(job=job, training_left_s=130.0))
     assert "step 40 of 120  loss 3.214  about 2 min left  attempt 2" in text
@@ -214,12 +219,12 @@ def test_the_screen_says_why_training_failed() -> None:
 
 def test_the_screen_shows_the_comparison_and_that_the_judge_abstains() -> None:
     evaluation = Evaluation(
-        id="98abcdef00",
+        id="98abcdef00" + "0" * 22,
         state=Evaluation.STATE_RUNNING,
         stage="comparisons",
         stage_done=31,
         stage_total=62,
-        model_id="77aa88bb99",
+        model_id="77aa88bb99" + "0" * 22,
         win_rate=Interval(mean=0.62, low=0.55, high=0.69, confidence=0.95, n=50),
         bits_per_byte_change=Interval(mean=-0.03, low=-0.05, high=-0.01, confidence=0.95, n=31),
         calibration=Calibration(reason="accuracy 0.52 is below 0.7"),
@@ -234,7 +239,10 @@ def test_the_screen_shows_the_comparison_and_that_the_judge_abstains() -> None:
 
 def test_the_screen_shows_the_last_decision_with_its_reasons() -> None:
     refusal = Promotion(
-        sequence=2, model_id="66bb77cc11", outcome=Promotion.OUTCOME_REFUSED, reasons=["too few verdicts"]
+        sequence=2,
+        model_id="66bb77cc11" + "0" * 22,
+        outcome=Promotion.OUTCOME_REFUSED,
+        reasons=["too few verdicts"],
     )
     text = shown(of(champion=judge_pb2.GetChampionResponse(history=[refusal])))
     assert "the base model" in text
@@ -244,10 +252,21 @@ def test_the_screen_shows_the_last_decision_with_its_reasons() -> None:
 
 def test_the_screen_fits_a_narrow_terminal() -> None:
     job = TrainingJob(
-        id="12ab34cd99", state=TrainingJob.STATE_RUNNING, step=40, steps=120, loss=3.2, attempt=2
+        id="12ab34cd99" + "0" * 22, state=TrainingJob.STATE_RUNNING, step=40, steps=120, loss=3.2, attempt=2
     )
     lines = shown(of(job=job, training_left_s=130.0), width=60).splitlines()
     assert max(map(len, lines)) <= 60
+
+
+def test_a_stage_whose_service_is_not_part_of_the_suite_says_so() -> None:
+    alone = SuiteStatus(services={"curator": Health("ready")}, pipelines=(PipelineStatus(name="demo"),))
+    assert shown(alone).count("no trainer in this suite") == 1
+
+
+def test_a_short_id_is_shown_whole() -> None:
+    assert "r00001-a241cb7a  open" in shown(
+        of(release=Release(id="r00001-a241cb7a", state=Release.STATE_OPEN))
+    )
 
 
 def test_a_screen_without_a_pipeline_says_how_to_name_one() -> None:
