@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from nltk.tokenize.punkt import PunktSentenceTokenizer
 
 from longstream.errors import InvalidInput, NotFound
 from longstream_curator.length import metric
-from longstream_curator.nltk_words import NltkWords, bound
+from longstream_curator.nltk_words import MAX_KNOWN_LETTERS, MAX_KNOWN_WORDS, NltkWords, bound
 from longstream_curator.punkt import PUNKT, read_punkt
 
 UNTRAINED = NltkWords(None)
@@ -77,6 +75,14 @@ def test_counts_are_those_of_nltk(text: str) -> None:
 def test_shortening_long_white_space_changes_no_count(parts: list[tuple[str, str]]) -> None:
     text = "".join(piece + space for piece, space in parts)
     assert UNTRAINED.count(text) == by_nltk(text)
+
+
+def test_what_is_remembered_of_a_stream_is_bounded() -> None:
+    words = NltkWords(None)
+    words.count(" ".join(f"w{number}x" for number in range(MAX_KNOWN_WORDS + 10)) + " x" * 100 + " y")
+    words.count("long" * 100 + " and " + "longer" * 100 + ".")
+    assert len(words._inner) <= MAX_KNOWN_WORDS
+    assert max(map(len, words._inner)) <= MAX_KNOWN_LETTERS
 
 
 def test_a_long_run_of_spaces_does_not_take_quadratic_time() -> None:
@@ -143,20 +149,3 @@ def punkt_data(tmp_path: Path) -> Path:
     (folder / "collocations.tab").write_text("st\tjohn\n")
     (folder / "ortho_context.tab").write_text("the\t126\nword\t40\n")
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def shared_data() -> Path:
-    folder = Path(os.environ.get("LONGSTREAM_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no shared test data at {folder}")
-    return folder
-
-
-@pytest.mark.slow
-def test_lima_has_the_papers_mean_length(shared_data: Path) -> None:
-    records = json.loads((shared_data / "lima" / "lima_1k.json").read_text())
-    words = metric("nltk-words", nltk_data=shared_data / "nltk")
-    lengths = [words.count(record["conversations"][1]["value"]) for record in records]
-    assert round(sum(lengths) / len(lengths), 2) == 531.26
-    assert (min(lengths), max(lengths)) == (1, 3_492)

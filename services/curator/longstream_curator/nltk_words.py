@@ -37,9 +37,9 @@ MAX_KNOWN_LETTERS = 40
 class NltkWords:
     """Counts NLTK word tokens; punctuation marks count.
 
-    NLTK runs some thirty substitutions over each sentence. None sees past the white space beside a word, but for
-    the one that splits off a sentence's last full stop. So a sentence's count is the sum of what NLTK makes of
-    each of its words alone, which is remembered, and of its tail.
+    NLTK runs some thirty substitutions over each sentence. None sees past the white space beside a word, but
+    for the one that splits off a sentence's last full stop. So a sentence's count is the sum of what NLTK
+    makes of each of its words alone, which is remembered, and of its tail.
     """
 
     name = "nltk-words"
@@ -102,7 +102,7 @@ class NltkWords:
 def _shape(word: str) -> str:
     """The word with each run of letters as one letter and each run of digits as one digit.
 
-    Only around apostrophes and in contractions do the rules ask which letter it is; such words stay as they are.
+    Only around apostrophes and in contractions do the rules ask for the letters; such words stay as they are.
     """
     lower = word.lower()
     if "'" in word or any(part in lower for part in ("cannot", "gonna", "gotta", "wanna", "mme")):
