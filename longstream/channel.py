@@ -43,6 +43,8 @@ def channel(address: str, *, max_message_bytes: int = 8 << 20, timeout_s: float 
     options = [
         ("grpc.service_config", json.dumps(SERVICE_CONFIG)),
         ("grpc.enable_retries", 1),
+        # gRPC would wait up to two minutes before it looks for a service that has been restarted.
+        ("grpc.max_reconnect_backoff_ms", 2_000),
         ("grpc.per_rpc_retry_buffer_size", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.max_receive_message_length", max_message_bytes),
