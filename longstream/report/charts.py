@@ -16,6 +16,7 @@ from longstream.report.markup import Child, Markup, tag
 WIDTH = 420.0
 _LEFT, _RIGHT = 44.0, 8.0
 _MOST_POINTS = 300
+_MOST_DOTS = 30  # of a curve; with more, a point shows when it is pointed at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +101,8 @@ def line(points: Sequence[tuple[float, float]], across: str, up: str) -> Markup:
             parts.append(_text(place(mark, ys[0])[0], top + height + 16, mark_text(mark), "middle"))
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (place(*point) for point in points))
     parts.append(tag("polyline", points=path, class_="curve"))
-    parts += [
-        _dot(place(x, y), 2.5, f"{across} {x:,.0f}: {y:.3f}") for x, y in points[:: 1 + len(points) // 60]
-    ]
+    look = "dot" if len(points) <= _MOST_DOTS else "hit"
+    parts += [_dot(place(x, y), 3, f"{across} {x:,.0f}: {y:.3f}", look) for x, y in points]
     parts.append(_text(WIDTH - _RIGHT, top + height + 34, across, "end"))
     return _drawing(top + height + 40, f"{up} by {across}", parts)
 
@@ -196,5 +196,6 @@ def _bar(corner: tuple[float, float], size: tuple[float, float], class_: str, to
     return tag("rect", title, x=x, y=y, width=width, height=height, rx=1.5, class_=class_)
 
 
-def _dot(at: tuple[float, float], radius: float, told: str) -> Markup:
-    return tag("circle", tag("title", told), cx=round(at[0], 1), cy=round(at[1], 1), r=radius, class_="dot")
+def _dot(at: tuple[float, float], radius: float, told: str, class_: str = "dot") -> Markup:
+    x, y = (round(value, 1) for value in at)
+    return tag("circle", tag("title", told), cx=x, cy=y, r=radius, class_=class_)

@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 _VOID = frozenset({"br", "hr", "meta"})
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# Control characters; marks that turn the writing direction of what follows; what is no character at all.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 
 
 class Markup(str):

@@ -33,12 +33,18 @@ def page(facts: Facts, written: datetime) -> str:
 
 
 def _sections(facts: Facts) -> list[Markup]:
-    return [
+    made = [
         _section("Lengths before and after the selection", lengths(facts)),
         _section("Training", training(facts)),
+        _section("How long each stage took", timing(facts)),
+    ]
+    found = [
         _section("Comparison with the reigning model", comparison(facts)),
         _section("The release", release(facts)),
-        _section("How long each stage took", timing(facts)),
+    ]
+    return [
+        tag("div", made, class_="column"),
+        tag("div", found, class_="column"),
         _section("Some verdicts", verdicts(facts), "wide long"),
         _section("From the model back to its words", lineage(facts), "wide long"),
     ]

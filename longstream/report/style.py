@@ -36,6 +36,7 @@ main { max-width: 1080px; margin: 0 auto; padding: 24px 16px 48px; display: grid
   grid-template-columns: repeat(2, minmax(0, 1fr)); align-items: start; }
 section { background: var(--card); border: 1px solid var(--rule); border-radius: 10px; padding: 18px 20px;
   min-width: 0; overflow-wrap: anywhere; }
+.column { display: grid; gap: 16px; min-width: 0; align-content: start; }
 .hero, .wide { grid-column: 1 / -1; }
 .hero { border-left: 6px solid var(--open); }
 .hero.good { border-left-color: var(--good); } .hero.good h1 { color: var(--good); }
@@ -82,7 +83,8 @@ details { margin-top: 8px; } summary { cursor: pointer; color: var(--dim); font-
 .chart .axis { stroke: var(--dim); stroke-width: 1; } .chart .grid { stroke: var(--rule); stroke-width: 1; }
 .chart .neutral { stroke: var(--dim); stroke-width: 1; stroke-dasharray: 3 3; }
 .chart .whisker { stroke: var(--after); stroke-width: 2; }
-.chart .dot { fill: var(--after); }
+.chart .dot, .chart .hit { fill: var(--after); }
+.chart .hit { opacity: 0; } .chart .hit:hover { opacity: 1; }
 .chart .curve { fill: none; stroke: var(--after); stroke-width: 1.6; stroke-linejoin: round; }
 footer { grid-column: 1 / -1; color: var(--dim); }
 @media (max-width: 760px) {
