@@ -193,7 +193,7 @@ class VllmModel:
     def _start(self) -> _RunningEngine:
         if self._loaded is None:
             encoding = Encoding(self._folder)
-            self._loaded = _Loaded(encoding, self._options.context_tokens or 0)
+            self._loaded = _Loaded(encoding, self._options.context_tokens or _own_context(self._folder))
         engine = _RunningEngine(self._folder, self._options, self._name)
         self._loaded = _Loaded(self._loaded.encoding, engine.context_tokens)
         return engine
