@@ -204,7 +204,7 @@ class EmbeddedSubscription:
 
     def _rejoin(self) -> None:
         """Come back after having been put out for silence."""
-        LOG.warning("%s was silent for too long and joins %s anew", self._member.name, self._member.group)
+        LOG.warning("%s is not a member of %s any more and joins anew", self._member.name, self._member.group)
         self._member = replace(self._member, incarnation=uuid.uuid4().hex)
         self._join(returning=True)
 
