@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from longstream.errors import SuiteError
-from longstream_trainer.job import alone_in, read_job
+from longstream_trainer.job import Stopped, alone_in, read_job
 from longstream_trainer.report import Event, ExitCode, Failed, encode_event
 
 _log = logging.getLogger("longstream_trainer.child")
@@ -56,9 +56,6 @@ def main(arguments: Sequence[str]) -> ExitCode:
 
 
 def _attempt(path: Path, report: EventWriter, stopping: threading.Event) -> ExitCode:
-    # torch takes seconds to import; a signal that comes meanwhile must find its handler.
-    from longstream_trainer.run import Stopped, fine_tune
-
     def check() -> None:
         if stopping.is_set():
             raise Stopped
@@ -66,6 +63,9 @@ def _attempt(path: Path, report: EventWriter, stopping: threading.Event) -> Exit
     try:
         job = read_job(path)
         with alone_in(job.work_dir):
+            # torch takes seconds to import: a bad job is told before that, and a signal finds its handler.
+            from longstream_trainer.run import fine_tune
+
             check()
             done = fine_tune(job, report, check)
     except Stopped:
@@ -81,10 +81,10 @@ def _attempt(path: Path, report: EventWriter, stopping: threading.Event) -> Exit
 
 def failure(error: Exception) -> Failed:
     """What the parent is told about an error. An unforeseen one may be retried: it can be the machine's."""
-    import torch
-
     if isinstance(error, SuiteError):
         return Failed(reason=error.reason, message=error.message, retryable=error.retryable)
+    import torch
+
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         words = f"out of memory; lower micro_batch, or use gradient_checkpointing: {error}"
         return Failed(reason="out_of_memory", message=words, retryable=True)

@@ -53,6 +53,10 @@ def read_job(path: Path) -> Job:
     )
 
 
+class Stopped(Exception):
+    """The attempt was asked to stop; what it had done is in a checkpoint."""
+
+
 class WorkFolderBusy(Refused):
     """An earlier attempt of the job has not ended yet; it does once its checkpoint is written."""
 

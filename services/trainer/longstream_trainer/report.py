@@ -8,10 +8,10 @@ understands a newer child.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar
 
 from longstream.errors import InvalidInput
 
@@ -109,11 +109,8 @@ Event = Started | Step | Checkpoint | Done | Failed
 _KINDS: Mapping[str, type[Event]] = {kind.type: kind for kind in (Started, Step, Checkpoint, Done, Failed)}
 
 
-class Reporter(Protocol):
-    """Where events go; a call returns when the event is handed over."""
-
-    def __call__(self, event: Event) -> None:
-        """Hand over one event. Raises BrokenPipeError if nobody listens any more."""
+Reporter = Callable[[Event], None]
+"""Where events go; a call returns when the event is handed over."""
 
 
 def encode_event(event: Event) -> str:
@@ -129,8 +126,3 @@ def decode_event(line: str | bytes) -> Event:
         return kind(**{entry.name: values[entry.name] for entry in fields(kind)})
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"not an event of a training child: {error!r}") from error
-
-
-def as_dict(event: Event) -> dict[str, Any]:
-    """The event's fields, without its type."""
-    return asdict(event)

@@ -24,7 +24,7 @@ from longstream_trainer import checkpoint
 from longstream_trainer.card import CardFacts, model_card
 from longstream_trainer.data import Example, Examples, Row, prepare, read_rows
 from longstream_trainer.heldout import bits_per_byte
-from longstream_trainer.job import Job
+from longstream_trainer.job import Job, Stopped
 from longstream_trainer.loop import Training
 from longstream_trainer.model import Loaded, load_base, save_model, trainable
 from longstream_trainer.neftune import attach_neftune
@@ -33,10 +33,6 @@ from longstream_trainer.report import Checkpoint, Done, Reporter, Started, Step
 _log = logging.getLogger(__name__)
 
 RESULT = "result.json"
-
-
-class Stopped(Exception):
-    """The attempt was asked to stop; what it had done is in a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
