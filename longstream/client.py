@@ -34,6 +34,7 @@ from longstream.calls import Patience, ask, follow, pages, repeated
 from longstream.channel import channel
 from longstream.data.records import Document, Pair
 from longstream.errors import NotFound
+from longstream.faults import crash_point
 from longstream.v1 import curator_pb2, instructor_pb2, judge_pb2, trainer_pb2
 from longstream.v1.curator_pb2_grpc import CuratorServiceStub
 from longstream.v1.instructor_pb2_grpc import InstructorServiceStub
@@ -298,6 +299,7 @@ class Client:
         report = SubmitReport()
         for part in parts:
             answer = repeated(partial(send, part), self._patience) if part.messages else None
+            crash_point("client.submit.answered")
             report.add(part, answer)
             if progress is not None:
                 progress(report)

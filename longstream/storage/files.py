@@ -121,6 +121,7 @@ class FileStorage:
             with temporary_file(into.parent) as target:
                 if copy_hashed(source, target, self._limits.object_bytes) != address:
                     raise _corrupt(address)
+                crash_point("storage.fetch.before_rename")
                 publish(target, into)
             sync_folder(into.parent)
         return into

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from longstream.errors import InvalidInput, Refused
+from longstream.faults import crash_point
 from longstream.storage import Address, Storage, parse_address
 from longstream.storage.atomic import hash_file, open_regular, sync_folder
 
@@ -73,6 +74,7 @@ def _built(storage: Storage, files: tuple[TreeFile, ...], into: Path) -> bool:
         unfinished.chmod(0o755)
         for parent, _, _ in os.walk(unfinished):
             sync_folder(Path(parent))
+        crash_point("storage.tree.before_rename")
         os.rename(unfinished, into)
         sync_folder(into.parent)
         return True

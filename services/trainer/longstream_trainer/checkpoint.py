@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from longstream.errors import StorageFull
+from longstream.faults import crash_point
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +93,9 @@ def publish(aside: Path, final: Path) -> None:
     _sync(aside)
     if final.exists():
         shutil.rmtree(final)
+    crash_point("trainer.publish.before_rename")
     aside.rename(final)
+    crash_point("trainer.publish.renamed")
     _sync(final.parent)
 
 
