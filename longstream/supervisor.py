@@ -19,7 +19,7 @@ from longstream.childprocess import (
     how_it_ended,
 )
 
-Kind = Literal["started", "ready", "crashed", "refused", "draining", "stopped", "killed"]
+Kind = Literal["started", "waiting", "ready", "crashed", "refused", "draining", "stopped", "killed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ class Limits:
     """Between two looks at the children."""
     ask_every_s: float = 0.5
     """Between two questions whether a starting service is ready."""
+    tell_after_s: float = 30.0
+    """A service that is not ready by then is told, and again whenever the time has doubled."""
 
 
 @dataclass(slots=True)
@@ -59,6 +61,7 @@ class _Service:
     started_s: float = 0.0
     ready: bool = False
     next_look_s: float = 0.0
+    next_word_s: float = 0.0
     crashes: int = 0
     restart_s: float = 0.0
 
@@ -137,6 +140,7 @@ class Supervisor:
         item.started_s = time.monotonic()
         item.ready = False
         item.next_look_s = 0.0
+        item.next_word_s = self._limits.tell_after_s
         try:
             item.child = ChildProcess(item.program, item.log, self._environ)
         except OSError as error:
@@ -149,8 +153,12 @@ class Supervisor:
         item.ready = self._is_ready(item.program.address)
         now = time.monotonic()
         item.next_look_s = now + self._limits.ask_every_s
+        waited_s = now - item.started_s
         if item.ready:
-            self._say(item, "ready", f"ready at {item.program.address} after {now - item.started_s:.1f} s")
+            self._say(item, "ready", f"ready at {item.program.address} after {waited_s:.1f} s")
+        elif waited_s >= item.next_word_s:
+            item.next_word_s = 2 * waited_s
+            self._say(item, "waiting", f"still starting after {waited_s:.0f} s, log {item.log.path}")
 
     def _ended(self, item: _Service, child: ChildProcess, code: int) -> None:
         item.child, item.ready = None, False

@@ -143,8 +143,8 @@ class Account:
 
 def _told(fact: dict[str, Any]) -> str:
     name = fact.get("external_id") or ("" if fact["record"] is None else f"record {fact['record']}")
-    words = (fact["reason"], fact.get("file", ""), name)
-    return f"  {' '.join(word for word in words if word)}: {fact['message']}"
+    where = " ".join(word for word in (fact.get("file", ""), name) if word)
+    return f"  {where}: {fact['message']} ({fact['reason']})"
 
 
 def submit(services: Client, items: Iterable[Document | Pair], account: Account) -> None:

@@ -56,6 +56,7 @@ class Run:
         self.supervisor = Supervisor(
             programs, folder, is_ready=self._printed_something, tell=self.events.append, limits=limits
         )
+        self.began_s = time.monotonic()
         self._thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
@@ -121,6 +122,16 @@ def test_what_a_killed_service_had_started_dies_with_it(tmp_path: Path) -> None:
         engine = int(run.log("judge"))
         os.kill(run.supervisor.pids["judge"], signal.SIGKILL)
         eventually(lambda: not alive(engine))
+
+
+def test_a_service_that_takes_long_to_start_is_told_less_and_less_often(tmp_path: Path) -> None:
+    limits = Limits(drain_s=5.0, look_every_s=0.02, ask_every_s=0.02, tell_after_s=0.1)
+    run = Run(tmp_path, [python("judge", "import time; time.sleep(60)")], limits)
+    with run.running():
+        eventually(lambda: run.kinds("judge").count("waiting") == 3)
+        took_s = time.monotonic() - run.began_s
+    assert took_s >= 0.4
+    assert "ready" not in run.kinds("judge")
 
 
 def test_the_wait_before_a_restart_grows(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_rejections_are_told_with_their_reasons_wherever_they_come_from(shell: S
     assert shell("submit", essays) == 0
     assert "1 accepted, 2 rejected" in shell.out
     assert "empty: 1" in shell.out
-    assert "repetition 2.txt: no" in shell.out
+    assert "2.txt: no (repetition)" in shell.out
 
 
 def test_a_submission_is_told_as_json(shell: Shell, tmp_path: Path) -> None:
