@@ -7,10 +7,10 @@ that the release that waits for it goes on with the next rank.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import grpc
+from pydantic import ValidationError
 
 from longstream.bus import Output, Partition, Record
 from longstream.errors import InvalidInput, SuiteError
@@ -53,7 +53,7 @@ class InstructorService(InstructorServiceServicer):
     def handle(self, record: Record) -> Sequence[Output]:
         """Write the row of a task, accepted or refused."""
         task = parse(SelectedTask, record)
-        spec = Instruct.model_validate(json.loads(task.task))
+        spec = _spec(task)
         written = self._writer.write(task.example.response, task.example.id, spec)
         self._metrics.written(written)
         return [self._row(task, self._described(written))]
@@ -104,6 +104,13 @@ class InstructorService(InstructorServiceServicer):
         return self._pipelines.output(
             ROWS, task.pipeline, task.row_id, row.SerializeToString(deterministic=True)
         )
+
+
+def _spec(task: SelectedTask) -> Instruct:
+    try:
+        return Instruct.model_validate_json(task.task)
+    except ValidationError:
+        raise InvalidInput("the task is no instruct section of a pipeline file") from None
 
 
 def _style(name: str) -> Style:

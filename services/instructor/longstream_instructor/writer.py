@@ -64,7 +64,8 @@ class Writer:
             seed=seed,
             stop=("\n\n",),
         )
-        completion = self._model.generate(asked.prompt, sampling, timeout_s=timeout_s or self._timeout_s)
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        completion = self._model.generate(asked.prompt, sampling, timeout_s=limit_s)
         instruction = clean(completion.text, completion.finish_reason)
         decision = assess(instruction, document, limits)
         return Written(
