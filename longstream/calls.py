@@ -33,7 +33,8 @@ class Patience:
     watch_s: float = 300.0
     """One watching stream; a new one takes its place, so that no dead connection is watched for ever."""
     attempts: int = 10
-    """Of one stream, in a row; with the waits between them about half a minute, as long as a restart may take."""
+    """Of one stream, in a row; with the waits between them about half a minute, as long as a restart may
+    take."""
     first_wait_s: float = 0.2
     """Before the second attempt; doubled with each further one."""
     last_wait_s: float = 5.0
