@@ -69,6 +69,14 @@ def join(connection: sqlite3.Connection, member: Member) -> None:
     rebalance(connection, member.group)
 
 
+def rejoin(connection: sqlite3.Connection, member: Member) -> bool:
+    """Enter again after having been put out; False if a newer self came in between, who keeps the name."""
+    if incarnation_of(connection, member.group, member.name) is not None:
+        return False
+    join(connection, member)
+    return True
+
+
 def leave(connection: sqlite3.Connection, member: Member) -> None:
     """Leave the group, unless a newer self is in it."""
     gone = connection.execute(

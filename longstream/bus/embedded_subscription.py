@@ -139,14 +139,14 @@ class EmbeddedSubscription:
             self._on_close(self)
 
     def _join(self, *, returning: bool = False) -> None:
-        """Enter the group; one that returns after its absence gives way to a newer self."""
         with self._log.store.write() as connection:
-            if returning and groups.incarnation_of(connection, self._member.group, self._member.name):
-                raise self._replaced()
             for topic in self._member.topics:
                 self._log.catalog.homes(connection, topic)
             crash_point("bus.join.begun")
-            groups.join(connection, self._member)
+            if not returning:
+                groups.join(connection, self._member)
+            elif not groups.rejoin(connection, self._member):
+                raise self._replaced()
             crash_point("bus.join.shared_out")
         crash_point("bus.join.after")
 

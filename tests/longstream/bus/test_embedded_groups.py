@@ -13,6 +13,8 @@ import pytest
 
 from longstream.bus import Partition, Topic
 from longstream.bus.embedded import EmbeddedBus
+from longstream.bus.embedded_group import Member, incarnation_of, rejoin
+from longstream.bus.embedded_store import Store
 from longstream.errors import Corrupt, Fenced
 from tests.support.buses import change, contents, copies, ends_of, gain, numbered, take
 
@@ -71,6 +73,20 @@ def test_one_who_was_put_out_and_replaced_by_name_does_not_come_back(bus: Embedd
         older.poll(1, 0.1)
     older.close()
     assert newer.poll(1, 0.1).lost == frozenset()
+
+
+def test_one_who_returns_gives_way_to_a_newer_self_that_came_in_between(log: Path) -> None:
+    EmbeddedBus(log).close()
+    store = Store(log)
+    lives = [
+        Member(group="group", name="member", incarnation=life, topics=("in",), session_s=10.0)
+        for life in ("older", "newer")
+    ]
+    with store.write() as writer:
+        assert rejoin(writer, lives[1])
+        assert not rejoin(writer, lives[0])
+        assert incarnation_of(writer, "group", "member") == "newer"
+    store.close()
 
 
 def test_a_position_that_moved_under_its_owner_refuses_the_commit_and_is_read_again(
