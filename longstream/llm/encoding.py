@@ -9,7 +9,7 @@ from typing import Any
 
 from longstream.errors import InvalidInput
 from longstream.llm.tokens import TokenEncoder
-from longstream.llm.types import Part, Prompt
+from longstream.llm.types import Prompt
 
 
 class Encoding:
@@ -32,16 +32,12 @@ class Encoding:
         return ids
 
     def continued(self, prompt: Prompt, continuation: str) -> tuple[list[int], list[int]]:
-        """Token ids of prompt, and of continuation (as data) after it.
-
-        Both are cut from one encoding of the whole, as training sees it, unless a token would straddle the
-        border: then the prompt keeps the tokens that it has when it is sent alone.
-        """
-        ids = self.prompt(prompt)
-        whole = self.prompt(Prompt((*prompt.parts, Part(continuation, data=True))))
-        if whole[: len(ids)] == ids:
-            return ids, whole[len(ids) :]
-        return ids, self.data(continuation)
+        """Token ids of prompt, and of continuation (as data) after it. Raises InvalidInput without one."""
+        with self._lock:
+            ids, rest = self._encoder.continued(prompt, continuation)
+        if not ids:
+            raise InvalidInput("the prompt is empty", field="prompt")
+        return ids, rest
 
     def first_tokens(self, prompt: Prompt | None, choices: Sequence[str]) -> dict[str, int]:
         """The first token of each choice after prompt, or of each by itself where a decoder begins with it.

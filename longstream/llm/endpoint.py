@@ -133,8 +133,8 @@ class EndpointModel:
         self, prompt: Prompt, choices: Sequence[str], *, adapter: Adapter | None = None, timeout_s: float
     ) -> dict[str, float]:
         """Log-probability in nats of each choice as the next token; -inf outside the endpoint's top ones."""
-        if not choices or not all(choices):
-            raise InvalidInput("there is no choice, or an empty one", field="choices")
+        if not choices or not all(choices) or len(set(choices)) < len(choices):
+            raise InvalidInput("there is no choice, an empty one, or one twice", field="choices")
         settings: dict[str, Any] = {
             "max_tokens": 1,
             "temperature": 0.0,
@@ -192,7 +192,10 @@ class EndpointModel:
         timeout = httpx.Timeout(limit_s, connect=min(limit_s, self._options.connect_timeout_s))
         with self._told(limit_s):
             answer = self._client.post("completions", json=sent, timeout=timeout)
-        return _checked(answer)
+        told = _checked(answer)
+        if not told.get("choices"):
+            raise EngineDied("the endpoint's answer holds no completion")
+        return told
 
     def _model_card(self) -> Mapping[str, Any]:
         with self._told(self._options.connect_timeout_s):

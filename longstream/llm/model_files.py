@@ -44,6 +44,14 @@ def find_model(name: str) -> Path:
     return folder
 
 
+def is_encoder_decoder(folder: Path) -> bool:
+    """What the model's config.json says. Raises InvalidInput if that cannot be read."""
+    try:
+        return bool(json.loads((folder / "config.json").read_bytes()).get("is_encoder_decoder"))
+    except (ValueError, AttributeError):
+        raise InvalidInput(f"the config.json in {folder} is damaged") from None
+
+
 def find_tokenizer(name: str) -> Path:
     """The folder of a tokenizer named by folder or by cached hub id. Raises InvalidInput."""
     return Path(name) if Path(name).is_dir() else _cached(name)

@@ -9,14 +9,13 @@ computes its prompt anew.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import itertools
 import math
 import os
 import re
-import signal
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -26,15 +25,16 @@ from typing import Any
 from longstream.errors import EngineDied, EngineUnavailable, InvalidInput
 from longstream.llm.encoding import Encoding, first_line
 from longstream.llm.engine_loop import EngineLoop, RestartPolicy
-from longstream.llm.model_files import check_adapter, find_model, stay_offline
+from longstream.llm.lifeline import Lifeline
+from longstream.llm.model_files import check_adapter, find_model, is_encoder_decoder, stay_offline
 from longstream.llm.options import EngineOptions
 from longstream.llm.revision import model_revision
+from longstream.llm.turns import Turns
 from longstream.llm.types import Adapter, Completion, EngineIdentity, Prompt, Sampling, Score
 
 _MAX_CHOICES = 128  # vLLM's own limit on logprob_token_ids
 _CPU_CACHE_GIB = 1.0
 _CPU_BATCH_TOKENS = 2048
-_PR_SET_PDEATHSIG = 1
 _ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_DO_NOT_TRACK": "1",
@@ -60,6 +60,8 @@ class VllmModel:
         self._name = name
         self._options = options
         self._folder = find_model(name)
+        if is_encoder_decoder(self._folder):
+            raise InvalidInput(f"{name} is an encoder-decoder, which vLLM cannot serve; open it as hf:{name}")
         self._loaded: _Loaded | None = None
         self._adapter_ids: dict[str, int] = {}
         self._adapter_numbers = itertools.count(1)
@@ -192,11 +194,16 @@ class VllmModel:
 
     def _start(self) -> _RunningEngine:
         if self._loaded is None:
-            encoding = Encoding(self._folder)
-            self._loaded = _Loaded(encoding, self._options.context_tokens or _own_context(self._folder))
+            self._loaded = self._read()
         engine = _RunningEngine(self._folder, self._options, self._name)
         self._loaded = _Loaded(self._loaded.encoding, engine.context_tokens)
         return engine
+
+    def _read(self) -> _Loaded:
+        try:
+            return _Loaded(Encoding(self._folder), self._options.context_tokens or _own_context(self._folder))
+        except (OSError, ValueError, KeyError) as error:
+            raise _start_failure(self._name, error) from error
 
 
 class _RunningEngine:
@@ -215,6 +222,7 @@ class _RunningEngine:
         except Exception as error:
             raise _start_failure(name, error) from error
         self._known_adapters: set[int] = set()
+        self._turns = Turns() if current_platform.is_cpu() else None
         self.context_tokens: int = self._llm.model_config.max_model_len
 
     @property
@@ -240,16 +248,20 @@ class _RunningEngine:
         try:
             params = SamplingParams(**settings, output_kind=RequestOutputKind.FINAL_ONLY)
             adapter = None if lora is None else LoRARequest(*lora)
-            if adapter is not None:
-                await self._load(adapter)
             prompt = TokensPrompt(prompt_token_ids=ids)
-            async for output in self._llm.generate(prompt, params, request_id, lora_request=adapter):
-                finished = output
+            async with self._turn(adapter):
+                if adapter is not None:
+                    await self._load(adapter)
+                async for output in self._llm.generate(prompt, params, request_id, lora_request=adapter):
+                    finished = output
         except (EngineDeadError, EngineGenerateError):
             raise EngineDied("the engine died while it worked on this request") from None
         except VLLMClientError as error:
             raise InvalidInput(f"the engine refuses the request: {first_line(error)}") from None
         return finished
+
+    def _turn(self, adapter: Any) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.of(adapter is not None)
 
     async def _load(self, adapter: Any) -> None:
         # Loaded ahead of the request: an adapter that fails inside a batch would take the engine with it.
@@ -264,29 +276,6 @@ class _RunningEngine:
         except Exception as error:
             raise InvalidInput(f"adapter {adapter.lora_name} cannot be loaded: {first_line(error)}") from None
         self._known_adapters.add(adapter.lora_int_id)
-
-
-class _DiesWithItsParent:
-    """An engine setting that binds each process that reads it to the life of the process that wrote it.
-
-    vLLM's children do not notice when their parent is killed. They do get its settings, pickled: unpickling
-    this one asks the kernel to kill the reader when the thread that started it ends.
-    """
-
-    def compute_hash(self) -> str:
-        """Part of vLLM's cache keys: the same for all."""
-        return "dies-with-its-parent"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _bound_to, (os.getpid(),)
-
-
-def _bound_to(parent: int) -> _DiesWithItsParent:
-    if os.getpid() != parent:  # a copy inside the same process changes nothing
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-    return _DiesWithItsParent()
 
 
 def engine_settings(folder: Path, options: EngineOptions, *, on_cpu: bool) -> dict[str, Any]:
@@ -304,7 +293,7 @@ def engine_settings(folder: Path, options: EngineOptions, *, on_cpu: bool) -> di
         "load_format": "safetensors",
         "trust_remote_code": False,
         "use_tqdm_on_load": False,
-        "additional_config": _DiesWithItsParent(),
+        "additional_config": Lifeline(),
     }
     if options.max_adapters:
         settings |= {
@@ -337,7 +326,7 @@ def _start_failure(name: str, error: Exception) -> Exception:
         return EngineUnavailable(f"the engine was killed while it loaded {name}")
     return InvalidInput(
         f"vLLM cannot serve {name}: {first_line(error)}; the engine's own words are in the log above. "
-        "hf: serves encoder-decoders; a cache too small for the context wants a smaller context_tokens"
+        "a cache too small for the context wants a smaller context_tokens or a larger kv_cache_gib"
     )
 
 

@@ -13,7 +13,9 @@ import torch
 from peft import LoraConfig, get_peft_model
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -78,9 +80,13 @@ def make_tiny_t5(folder: Path, seed: int = 0) -> Path:
 
 
 def make_tiny_adapter(model: Path, folder: Path, seed: int = 1) -> Path:
-    """A LoRA adapter of rank 4 for a tiny Llama, large enough to change its answers. Returns folder."""
-    base = AutoModelForCausalLM.from_pretrained(model)
-    config = LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
+    """A LoRA adapter of rank 4 for a tiny model, large enough to change its answers. Returns folder."""
+    if AutoConfig.from_pretrained(model).is_encoder_decoder:
+        base = AutoModelForSeq2SeqLM.from_pretrained(model)
+        config = LoraConfig(r=4, lora_alpha=16, target_modules=["q", "v"], task_type="SEQ_2_SEQ_LM")
+    else:
+        base = AutoModelForCausalLM.from_pretrained(model)
+        config = LoraConfig(r=4, lora_alpha=16, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM")
     adapted = get_peft_model(base, config)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
