@@ -1,0 +1,1 @@
+"""The demonstration: the whole suite on one machine, with a base model that is made on the spot."""
