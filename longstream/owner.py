@@ -14,21 +14,30 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 
 from longstream.bus import Bus, Output, Partition, Record
-from longstream.errors import AlreadyExists, InvalidInput, SuiteError, by_code
+from longstream.errors import AlreadyExists, InvalidInput, SuiteError, TooLarge, Unavailable, by_code
 from longstream.ids import digest
 from longstream.owned import OwnedFacts
 from longstream.pipeline import Pipeline
 from longstream.topics import PipelineTopics
-from longstream.v1.records_pb2 import CurationRecord, HandledRequest, JudgingCommand, OwnerState, TrainingCommand
+from longstream.v1.records_pb2 import (
+    CurationRecord,
+    HandledRequest,
+    JudgingCommand,
+    OwnerState,
+    TrainingCommand,
+)
 from longstream.view import View
 
 _log = logging.getLogger(__name__)
 
 MAX_HANDLED = 200
 """Requests whose outcome is remembered per pipeline; an older id counts as new."""
+MAX_COMMAND_BYTES = 64 * 1024
+"""Of a command. All that is kept of it must fit, many times over, into the one record of the pipeline's state."""
+_MAX_REQUEST_ID = 128
+_MAX_ERROR = 500
 _REST_S = 1.0
 """Before a pipeline is tried again whose storage is full or away."""
-
 
 Command = CurationRecord | TrainingCommand | JudgingCommand
 """What an owner is asked; all name the pipeline, the request's id and the hash of its content."""
@@ -76,8 +85,8 @@ class Owner(ABC):
         self._states.lost(partition)
 
     def handle(self, record: Record) -> Sequence[Output]:
-        """Apply a control record to the state of the pipeline that its key names."""
-        state = self._state(record.key.decode())
+        """Apply a control record to the state of the pipeline that its key names. Raises InvalidInput."""
+        state = self._state(self._named(record))
         outputs = self.apply(state, record)
         state.control_offset = record.offset + 1
         return outputs
@@ -108,8 +117,23 @@ class Owner(ABC):
         except SuiteError as error:
             if not error.retryable:
                 raise
-            self._resting[pipeline.name] = time.monotonic() + _REST_S
+            self._rest(pipeline.name, _REST_S)
             _log.warning("owner waits", extra={"pipeline": pipeline.name, "reason": error.reason})
+
+    def _rest(self, pipeline: str, seconds: float) -> None:
+        """Do not act for the pipeline before that time has passed."""
+        self._resting[pipeline] = time.monotonic() + seconds
+
+    def _named(self, record: Record) -> str:
+        try:
+            name = record.key.decode()
+        except UnicodeDecodeError:
+            raise InvalidInput("the record's key is no pipeline's name") from None
+        if self._layout.partition(name) != record.partition.index:
+            raise InvalidInput(
+                f"what concerns pipeline {name[:80]!r} does not belong into {record.partition}"
+            )
+        return name
 
     def _state(self, pipeline: str) -> OwnerState:
         state = self._states.get(pipeline)
@@ -132,7 +156,7 @@ def answer(state: OwnerState, request: Command, act: Callable[[], str]) -> None:
     except SuiteError as error:
         if error.retryable:
             raise
-        done.error_code, done.error_message = error.code, error.message
+        done.error_code, done.error_message = error.code, error.message[:_MAX_ERROR]
     state.handled.append(done)
     if len(state.handled) > MAX_HANDLED:
         del state.handled[: len(state.handled) - MAX_HANDLED]
@@ -151,10 +175,11 @@ class CommandPort:
         """Have the owner apply the command; returns the id of what it made or touched.
 
         Sets the command's request_hash. Raises what the owner answered, AlreadyExists for a request id used with
-        other content, DeadlineExceeded if no owner answered in time (the command stands and will be applied).
+        other content, TooLarge for a command over MAX_COMMAND_BYTES, DeadlineExceeded if no owner answered in time
+        (the command stands and will be applied).
         """
-        if not command.request_id:
-            raise InvalidInput("request_id must be set, to a fresh UUID", field="request_id")
+        _check(command)
+        command.ClearField("request_hash")
         command.request_hash = digest("request", command.SerializeToString(deterministic=True))
         output = self._layout.output(self._topic, command.pipeline, "", command.SerializeToString())
         written = self._bus.publish([output])[0]
@@ -167,10 +192,27 @@ def _applied(view: View[OwnerState], pipeline: str, offset: int) -> OwnerState |
     return state if state is not None and state.control_offset > offset else None
 
 
+def _check(command: Command) -> None:
+    if not command.request_id:
+        raise InvalidInput("request_id must be set, to a fresh UUID", field="request_id")
+    if len(command.request_id) > _MAX_REQUEST_ID:
+        raise TooLarge(
+            f"request_id has more than {_MAX_REQUEST_ID} characters; use a UUID", field="request_id"
+        )
+    if command.ByteSize() > MAX_COMMAND_BYTES:
+        raise TooLarge(
+            f"the request has {command.ByteSize()} bytes, over the limit of {MAX_COMMAND_BYTES}; shorten it"
+        )
+
+
 def _outcome(state: OwnerState, command: Command) -> str:
-    done = next(item for item in reversed(state.handled) if item.request_id == command.request_id)
+    done = next((item for item in reversed(state.handled) if item.request_id == command.request_id), None)
+    if done is None:  # the owner could not apply it, or so many came behind it that its outcome is forgotten
+        raise Unavailable("the outcome of this request is not known any more; look before you send it again")
     if done.request_hash != command.request_hash:
-        raise AlreadyExists("this request_id was used for another request; use a fresh UUID", field="request_id")
+        raise AlreadyExists(
+            "this request_id was used for another request; use a fresh UUID", field="request_id"
+        )
     if done.error_code:
         raise by_code(done.error_code, done.error_message)
     return done.resource_id
