@@ -100,7 +100,9 @@ class View(Generic[T]):
     def catch_up(self, timeout_s: float) -> None:
         """Return when everything written before this call is known. Raises DeadlineExceeded, Unavailable.
 
-        An owner calls it when it takes a pipeline over: what its predecessor had seen, it must see too.
+        An owner calls it when it takes a pipeline over: what its predecessor had seen, it must see too. A call's
+        handler does after its command was applied: the view of the owner's states may be ahead of that of the facts
+        which were written with them.
         """
         ends = self._bus.ends(self._bus.partitions(self._topic))
         with self._changed:

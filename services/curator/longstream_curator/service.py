@@ -96,7 +96,8 @@ class CuratorService(CuratorServiceServicer):
         lengths = [used.count(text) for text in request.responses]
         order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
         ranked = [
-            pb.RankResponse.Ranked(index=index, length=lengths[index]) for index in order[: request.k or len(order)]
+            pb.RankResponse.Ranked(index=index, length=lengths[index])
+            for index in order[: request.k or len(order)]
         ]
         return pb.RankResponse(ranked=ranked, metric=used.version)
 
@@ -132,20 +133,27 @@ class CuratorService(CuratorServiceServicer):
                 response.dropped[reason] += count
         return response
 
-    def CutRelease(self, request: pb.CutReleaseRequest, context: grpc.ServicerContext) -> pb.CutReleaseResponse:
+    def CutRelease(
+        self, request: pb.CutReleaseRequest, context: grpc.ServicerContext
+    ) -> pb.CutReleaseResponse:
         """Open a release. Raises Refused while another one is open."""
         must_run(request.pipeline, self._pipelines)
         command = CurationRecord(pipeline=request.pipeline, request_id=request.request_id, cut=CutCommand())
-        timeout_s = time_left_s(context)
-        key = f"{request.pipeline}/{self._port.send(command, timeout_s)}"
-        return pb.CutReleaseResponse(release=self._views.releases.wait(lambda view: view.get(key), timeout_s))
+        key = f"{request.pipeline}/{self._port.send(command, time_left_s(context))}"
+        self._views.releases.catch_up(time_left_s(context))
+        release = self._views.releases.wait(lambda view: view.get(key), time_left_s(context))
+        return pb.CutReleaseResponse(release=release)
 
-    def GetRelease(self, request: pb.GetReleaseRequest, context: grpc.ServicerContext) -> pb.GetReleaseResponse:
+    def GetRelease(
+        self, request: pb.GetReleaseRequest, context: grpc.ServicerContext
+    ) -> pb.GetReleaseResponse:
         """A release, or the newest final one. Raises NotFound."""
         del context
         must_run(request.pipeline, self._pipelines)
         for release in self._newest_first(request.pipeline):
-            if release.id == request.release_id or (not request.release_id and release.state == Release.STATE_FINAL):
+            if release.id == request.release_id or (
+                not request.release_id and release.state == Release.STATE_FINAL
+            ):
                 return pb.GetReleaseResponse(release=release)
         raise NotFound(f"pipeline {request.pipeline} has no such release; cut one", field="release_id")
 

@@ -45,6 +45,7 @@ class JudgeService(JudgeServiceServicer):
         command = JudgingCommand(evaluate=EvaluateModel(model_id=request.model_id))
         evaluation_id = self._commanded(request, command, context)
         key = f"{request.pipeline}/{evaluation_id}"
+        self._views.evaluations.catch_up(time_left_s(context))
         evaluation = self._views.evaluations.wait(lambda view: view.get(key), time_left_s(context))
         return pb.CreateEvaluationResponse(evaluation=evaluation)
 
@@ -52,12 +53,14 @@ class JudgeService(JudgeServiceServicer):
         self, request: pb.GetEvaluationRequest, context: grpc.ServicerContext
     ) -> pb.GetEvaluationResponse:
         """An evaluation as it stands, with the decision once there is one. Raises NotFound."""
-        del context
         must_run(request.pipeline, self._pipelines)
         evaluation = self._views.evaluations.get(f"{request.pipeline}/{request.evaluation_id}")
         if evaluation is None:
             raise NotFound(f"pipeline {request.pipeline} has no such evaluation", field="evaluation_id")
-        promotion = self._views.promotions.get(f"{request.pipeline}/{evaluation.promotion_id}")
+        promotion = None
+        if evaluation.promotion_id:  # written in one act with it; its view may only be a moment behind
+            key = f"{request.pipeline}/{evaluation.promotion_id}"
+            promotion = self._views.promotions.wait(lambda view: view.get(key), time_left_s(context))
         return pb.GetEvaluationResponse(evaluation=evaluation, promotion=promotion)
 
     def ListEvaluations(
@@ -81,12 +84,13 @@ class JudgeService(JudgeServiceServicer):
         self, request: pb.GetChampionRequest, context: grpc.ServicerContext
     ) -> pb.GetChampionResponse:
         """Who reigns, and the decisions that led there, newest first."""
-        del context
         must_run(request.pipeline, self._pipelines)
         decisions = [promotion for _, promotion in self._views.promotions.under(f"{request.pipeline}/")]
         decisions.sort(key=lambda promotion: promotion.sequence, reverse=True)
-        champion_id = decisions[0].champion_id if decisions else ""
-        champion = self._views.models.get(f"{request.pipeline}/{champion_id}") if champion_id else None
+        champion = None
+        if decisions and decisions[0].champion_id:
+            key = f"{request.pipeline}/{decisions[0].champion_id}"
+            champion = self._views.models.wait(lambda view: view.get(key), time_left_s(context))
         return pb.GetChampionResponse(champion=champion, history=decisions[:_HISTORY])
 
     def Rollback(self, request: pb.RollbackRequest, context: grpc.ServicerContext) -> pb.RollbackResponse:
@@ -94,6 +98,7 @@ class JudgeService(JudgeServiceServicer):
         roll_back = RollBack(expected_champion_id=request.expected_champion_id, reason=request.reason)
         promotion_id = self._commanded(request, JudgingCommand(roll_back=roll_back), context)
         key = f"{request.pipeline}/{promotion_id}"
+        self._views.promotions.catch_up(time_left_s(context))
         promotion = self._views.promotions.wait(lambda view: view.get(key), time_left_s(context))
         return pb.RollbackResponse(promotion=promotion)
 

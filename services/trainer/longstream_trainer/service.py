@@ -44,7 +44,12 @@ class TrainerService(TrainerServiceServicer):
     """Servicer of TrainerService; any replica answers for every pipeline."""
 
     def __init__(
-        self, bus: Bus, layout: PipelineTopics, port: CommandPort, views: TrainerViews, pipelines: frozenset[str]
+        self,
+        bus: Bus,
+        layout: PipelineTopics,
+        port: CommandPort,
+        views: TrainerViews,
+        pipelines: frozenset[str],
     ) -> None:
         self._bus = bus
         self._layout = layout
@@ -75,9 +80,14 @@ class TrainerService(TrainerServiceServicer):
         self, request: pb.GetTrainingJobRequest, context: grpc.ServicerContext
     ) -> pb.GetTrainingJobResponse:
         """A job as it stands, with its model once there is one."""
-        del context
         job = self._job(request.pipeline, request.job_id)
-        model = self._views.models.get(f"{job.pipeline}/{job.model_id}") if job.model_id else None
+        key = f"{job.pipeline}/{job.model_id}"
+        # Written in one act with the job; the view of models may only be a moment behind that of jobs.
+        model = (
+            self._views.models.wait(lambda view: view.get(key), time_left_s(context))
+            if job.model_id
+            else None
+        )
         return pb.GetTrainingJobResponse(job=job, model=model)
 
     def ListTrainingJobs(
@@ -115,12 +125,14 @@ class TrainerService(TrainerServiceServicer):
         finally:
             reader.close()
 
-    def _commanded(self, request: _Commanding, command: TrainingCommand, context: grpc.ServicerContext) -> TrainingJob:
+    def _commanded(
+        self, request: _Commanding, command: TrainingCommand, context: grpc.ServicerContext
+    ) -> TrainingJob:
         must_run(request.pipeline, self._pipelines)
         command.pipeline, command.request_id = request.pipeline, request.request_id
-        timeout_s = time_left_s(context)
-        job_id = self._port.send(command, timeout_s)
-        return self._views.jobs.wait(lambda view: view.get(f"{request.pipeline}/{job_id}"), timeout_s)
+        key = f"{request.pipeline}/{self._port.send(command, time_left_s(context))}"
+        self._views.jobs.catch_up(time_left_s(context))
+        return self._views.jobs.wait(lambda view: view.get(key), time_left_s(context))
 
     def _job(self, pipeline: str, job_id: str) -> TrainingJob:
         must_run(pipeline, self._pipelines)
