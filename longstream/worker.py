@@ -213,7 +213,7 @@ class Worker:
             except ControlFailed:
                 raise
             except SuiteError as error:
-                if not error.retryable or (_may_be_the_cause(error) and attempt >= self._options.attempts):
+                if not error.retryable or (may_be_the_cause(error) and attempt >= self._options.attempts):
                     return self._dead_letter(record, error, attempt)
                 self._metrics.retried(record.partition.topic, error.reason)
             except Exception:
@@ -229,7 +229,11 @@ class Worker:
     def _dead_letter(self, record: Record, error: SuiteError, attempt: int) -> list[Output]:
         _log.warning(
             "dead letter",
-            extra={"record": f"{record.partition}@{record.offset}", "reason": error.reason, "why": error.message},
+            extra={
+                "record": f"{record.partition}@{record.offset}",
+                "reason": error.reason,
+                "why": error.message,
+            },
         )
         self._metrics.dead(record.partition.topic, error.reason)
         return [dead_letter(record, error, attempt), *self._handler.refuse(record, error)]
@@ -241,7 +245,9 @@ class Worker:
         if not prefix.records and not acts:
             return
         crash_point("worker.commit.before")
-        if self._commit(subscription, partition, Prefix([*prefix.outputs, *acts], prefix.position, prefix.records)):
+        if self._commit(
+            subscription, partition, Prefix([*prefix.outputs, *acts], prefix.position, prefix.records)
+        ):
             crash_point("worker.commit.after")
             window.committed(prefix)
             self._metrics.left(partition.topic, prefix.records)
@@ -275,5 +281,6 @@ class Worker:
         self._paused = full
 
 
-def _may_be_the_cause(error: SuiteError) -> bool:
+def may_be_the_cause(error: SuiteError) -> bool:
+    """Whether what was asked may have caused the failure itself, so that tries must be bounded."""
     return isinstance(error, EngineDied | DeadlineExceeded)

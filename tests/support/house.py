@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -121,11 +122,12 @@ class House:
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
     def close(self) -> None:
-        """Stop everything in the reverse order of its start."""
+        """Stop everything, the servers first; side by side, since each waits for its own thread."""
         for close in reversed(self._closing):
             close()
-        for part in reversed(self._parts):
-            part.stop()
+        if self._parts:
+            with ThreadPoolExecutor(len(self._parts)) as pool:
+                list(pool.map(lambda part: part.stop(), self._parts))
         self.bus.close()
 
 

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from longstream.errors import Corrupt, InvalidInput
+from longstream.faults import crash_point
 from longstream.storage import Storage
+from longstream.storage.atomic import full_disk_told
 from longstream_trainer.report import Event, decode_event
 
 _log = logging.getLogger(__name__)
@@ -66,12 +68,14 @@ class ChildLauncher:
 
     def launch(self, attempt: Attempt) -> ChildProcess:
         """Lay out the shards, write the job file, start the child."""
-        attempt.work_dir.mkdir(parents=True, exist_ok=True)
-        shards = [self._fetched(address, attempt.work_dir) for address in attempt.shards]
-        job = {**attempt.job, "shards": [str(path) for path in shards]}
         job_file = attempt.work_dir / "job.json"
-        job_file.write_text(json.dumps(job, indent=2, sort_keys=True))
-        return ChildProcess(job_file)
+        with full_disk_told():
+            attempt.work_dir.mkdir(parents=True, exist_ok=True)
+            shards = [self._fetched(address, attempt.work_dir) for address in attempt.shards]
+            job = {**attempt.job, "shards": [str(path) for path in shards]}
+            job_file.write_text(json.dumps(job, indent=2, sort_keys=True))
+            crash_point("trainer.launch.laid_out")
+            return ChildProcess(job_file)
 
     def _fetched(self, address: str, folder: Path) -> Path:
         return self._storage.fetch(address, folder / "shards" / f"{address.rpartition(':')[2]}.parquet")
@@ -93,6 +97,11 @@ class ChildProcess:
         self._reader = threading.Thread(target=self._read, args=(self._process.stdout,), daemon=True)
         self._reader.start()
 
+    @property
+    def process_id(self) -> int:
+        """The child's, for logs and for those who look after it."""
+        return self._process.pid
+
     def events(self) -> Iterator[Event]:
         """What the child has reported since the last call."""
         while not self._events.empty():
@@ -102,7 +111,7 @@ class ChildProcess:
         """None until the child has ended and all that it reported has been read."""
         if self._reader.is_alive() or not self._events.empty():
             return None
-        return self._process.wait()
+        return self._process.poll()
 
     def stop(self) -> None:
         """SIGTERM, so that the child writes a checkpoint; SIGKILL if it takes too long."""

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from longstream.bus import Bus, Output, Partition, Record
-from longstream.errors import InvalidInput, Refused, SuiteError
+from longstream.errors import InvalidInput, Refused, StorageFull, SuiteError
+from longstream.faults import crash_point
 from longstream.ids import digest
 from longstream.owned import OwnedFacts
 from longstream.owner import Owner, answer
@@ -32,13 +33,17 @@ from longstream.v1.records_pb2 import (
     TrainingJob,
 )
 from longstream.view import CATCH_UP_S, View
-from longstream_trainer.report import Done, Event, ExitCode, Failed
+from longstream_trainer.facts import fact_of, finished_of, progressed
+from longstream_trainer.job import WorkFolderBusy
 from longstream_trainer.launch import Attempt, Launcher, Running, checked_tree
 from longstream_trainer.metrics import TrainerMetrics
 from longstream_trainer.recipe import Recipe
-from longstream_trainer.facts import fact_of, finished_of, progressed
+from longstream_trainer.report import Done, Event, ExitCode, Failed
 
 _log = logging.getLogger(__name__)
+
+_OUTSIDE = frozenset({StorageFull.reason, WorkFolderBusy.reason})
+"""Why an attempt may fail as often as it likes: the job is not the cause, and a full disk is waited for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,8 @@ class TrainerParts:
     metrics: TrainerMetrics
     max_attempts: int
     """Tries of a job whose child died or failed in a way that a retry can help."""
+    retry_s: float = 5.0
+    """Wait before the second try; doubles with each, up to 32 times."""
 
 
 @dataclass(slots=True)
@@ -68,11 +75,14 @@ class _Run:
 class TrainerOwner(Owner):
     """Handler of `training`. One attempt at a time runs in each trainer process."""
 
-    def __init__(self, layout: PipelineTopics, pipelines: Mapping[str, Pipeline], parts: TrainerParts) -> None:
+    def __init__(
+        self, layout: PipelineTopics, pipelines: Mapping[str, Pipeline], parts: TrainerParts
+    ) -> None:
         super().__init__(OwnedFacts(parts.bus, TRAINING_STATE, OwnerState, layout), layout, pipelines)
         self._parts = parts
         self._jobs = OwnedFacts(parts.bus, TRAINING_JOBS, TrainingJob, layout)
         self._run: _Run | None = None
+        self._leaving: list[threading.Thread] = []
         self._metrics = parts.metrics
 
     def gained(self, partition: Partition) -> None:
@@ -112,8 +122,10 @@ class TrainerOwner(Owner):
         if pipeline.train.on_release:
             for _, release in self._parts.releases.under(f"{pipeline.name}/"):
                 self._queue_for(release, outputs)
+        self._leaving = [thread for thread in self._leaving if thread.is_alive()]
         if self._run is None:
-            self._take_next(pipeline, outputs)
+            if not self._leaving:  # two children would share one device
+                self._take_next(pipeline, outputs)
         elif self._run.job.pipeline == pipeline.name:
             self._advance(self._run, outputs)
 
@@ -123,8 +135,9 @@ class TrainerOwner(Owner):
         if release is None or release.state != Release.STATE_FINAL:
             raise Refused(f"release {create.release_id} is not final; wait for it", field="release_id")
         recipe = recipe_of(release, create.recipe)
-        job = self._new_job(release, recipe, command.request_id)
-        outputs.append(self._put(job))
+        job = self._new_job(release, recipe, f"request {command.request_id}")
+        if self._jobs.get(command.pipeline, job.id) is None:  # else its request is long forgotten
+            outputs.append(self._put(job))
         return job.id
 
     def _queue_for(self, release: Release, outputs: list[Output]) -> None:
@@ -136,8 +149,8 @@ class TrainerOwner(Owner):
         try:
             job = self._new_job(release, recipe_of(release, ""), "release")
         except InvalidInput as error:
-            job = _job(release, job_id, "{}")
-            job.state, job.reason = TrainingJob.STATE_FAILED, error.message
+            self._end(_job(release, job_id, "{}"), TrainingJob.STATE_FAILED, error.message, outputs)
+            return
         outputs.append(self._put(job))
 
     def _new_job(self, release: Release, recipe: Recipe, asked_by: str) -> TrainingJob:
@@ -155,7 +168,7 @@ class TrainerOwner(Owner):
         return job.id
 
     def _take_next(self, pipeline: Pipeline, outputs: list[Output]) -> None:
-        for job in self._jobs.of(pipeline.name):
+        for job in sorted(self._jobs.of(pipeline.name), key=_age):
             if job.state in {TrainingJob.STATE_QUEUED, TrainingJob.STATE_RUNNING}:
                 job.state, job.attempt = TrainingJob.STATE_RUNNING, job.attempt + 1
                 if not job.HasField("start_time"):
@@ -183,9 +196,12 @@ class TrainerOwner(Owner):
         folder = self._parts.work_dir / run.job.id
         try:
             run.running = self._parts.launcher.launch(_attempt(run.job, release, folder))
+            crash_point("trainer.launch.started")
         except SuiteError as error:
+            if error.retryable:  # no space, or storage is away: nothing was begun, and no attempt is used up
+                raise
             self._run = None
-            self._retry_or_fail(run.job, error.message, error.retryable, outputs)
+            self._end(run.job, TrainingJob.STATE_FAILED, error.message, outputs)
 
     def _report(self, run: _Run, event: Event, outputs: list[Output]) -> None:
         run.sequence += 1
@@ -194,27 +210,43 @@ class TrainerOwner(Owner):
         fact.sequence = run.sequence
         fact.time.CopyFrom(now())
         self._metrics.reported(fact)
-        outputs.append(self._layout.output(TRAINING_EVENTS, fact.pipeline, fact.job_id, fact.SerializeToString()))
+        outputs.append(
+            self._layout.output(TRAINING_EVENTS, fact.pipeline, fact.job_id, fact.SerializeToString())
+        )
         if progressed(run.job, event):
             outputs.append(self._put(run.job))
 
     def _finish(self, run: _Run, code: int, outputs: list[Output]) -> None:
         job = run.job
         if code == ExitCode.DONE and isinstance(run.last, Done):
-            model = self._model(job, run.last)
-            outputs.append(self._layout.output(MODELS, job.pipeline, model.id, model.SerializeToString()))
-            job.model_id = model.id
-            self._end(job, TrainingJob.STATE_SUCCEEDED, "", outputs)
+            self._succeed(job, run.last, outputs)
         elif isinstance(run.last, Failed):
-            self._retry_or_fail(job, run.last.message, run.last.retryable, outputs)
+            self._retry_or_fail(job, run.last, outputs)
         else:
-            retryable = code != ExitCode.PERMANENT
-            self._retry_or_fail(job, f"the training child ended with {code}", retryable, outputs)
+            why = f"the training child ended with {code}"
+            lost = Failed(reason="child_ended", message=why, retryable=code != ExitCode.PERMANENT)
+            self._retry_or_fail(job, lost, outputs)
 
-    def _retry_or_fail(self, job: TrainingJob, why: str, retryable: bool, outputs: list[Output]) -> None:
+    def _succeed(self, job: TrainingJob, done: Done, outputs: list[Output]) -> None:
+        try:
+            model = self._model(job, done)
+        except SuiteError as error:
+            if error.retryable:  # no space: the model waits in its folder until there is
+                raise
+            self._end(job, TrainingJob.STATE_FAILED, error.message, outputs)
+            return
+        crash_point("trainer.model.stored")
+        outputs.append(self._layout.output(MODELS, job.pipeline, model.id, model.SerializeToString()))
+        job.model_id = model.id
+        self._end(job, TrainingJob.STATE_SUCCEEDED, "", outputs)
+
+    def _retry_or_fail(self, job: TrainingJob, failed: Failed, outputs: list[Output]) -> None:
+        why = failed.message
         _log.warning("attempt failed", extra={"job": job.id, "attempt": job.attempt, "why": why})
-        if retryable and job.attempt < self._parts.max_attempts:
+        outside = failed.reason in _OUTSIDE
+        if failed.retryable and (outside or job.attempt < self._parts.max_attempts):
             job.state, job.reason = TrainingJob.STATE_QUEUED, why
+            self._rest(job.pipeline, self._parts.retry_s * 2 ** min(job.attempt - 1, 5))
             outputs.append(self._put(job))
         else:
             self._end(job, TrainingJob.STATE_FAILED, why, outputs)
@@ -250,7 +282,8 @@ class TrainerOwner(Owner):
         run, self._run = self._run, None
         if run is not None and run.running is not None:
             # Stopping waits for a checkpoint, and the loop must go on polling meanwhile.
-            threading.Thread(target=run.running.stop, daemon=True).start()
+            self._leaving.append(threading.Thread(target=run.running.stop, daemon=True))
+            self._leaving[-1].start()
 
     def _put(self, job: TrainingJob) -> Output:
         return self._jobs.put(job.pipeline, job.id, job)
@@ -269,6 +302,10 @@ def recipe_of(release: Release, overrides: str) -> Recipe:
     if not isinstance(changed, dict):
         raise InvalidInput("recipe must be a JSON object of the keys to replace", field="recipe")
     return Recipe.from_mapping({**base, **changed})
+
+
+def _age(job: TrainingJob) -> tuple[int, str]:
+    return job.create_time.ToNanoseconds(), job.id
 
 
 def _job_id(release: Release, asked_by: str) -> str:

@@ -1,0 +1,377 @@
+"""The trainer's owner over a real log: which releases become jobs, what runs, what becomes a model."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longstream.errors import Corrupt, StorageFull
+from longstream.storage import Address, open_storage
+from longstream.storage.files import FileStorage
+from longstream.topics import MODELS, TRAINING, TRAINING_JOBS
+from longstream.v1 import trainer_pb2 as pb
+from longstream.v1.records_pb2 import Model, Release, TrainingJob
+from longstream_trainer.report import ExitCode
+from tests.support.house import opened, soon
+from tests.support.trainees import (
+    Trainees,
+    Trainer,
+    a_pipeline,
+    a_release,
+    checkpoint,
+    recipe_of,
+    started,
+    step,
+)
+
+Start = Callable[..., Trainer]
+
+
+@pytest.fixture
+def trainees() -> Trainees:
+    return Trainees()
+
+
+@pytest.fixture
+def trainer(tmp_path: Path, trainees: Trainees) -> Iterator[Trainer]:
+    with opened(Trainer(tmp_path, trainees)) as trainer:
+        yield trainer
+
+
+def idle(trainer: Trainer) -> None:
+    """Return when the owner has had time for several turns."""
+    version, until = trainer.jobs.version, time.monotonic() + 0.3
+    while time.monotonic() < until:
+        trainer.jobs.wait_change(version, 0.1)
+
+
+def test_a_final_release_becomes_one_job_and_one_model(trainer: Trainer, trainees: Trainees) -> None:
+    release = trainer.release()
+    trainee = trainees.next(1)
+    trainee.say(started(), step(1, 2.5), checkpoint(1), step(2, 1.5))
+    trainee.succeed()
+    job = trainer.job(TrainingJob.STATE_SUCCEEDED)
+    (model,) = trainer.house.facts(MODELS, Model)
+    assert (job.attempt, job.step, job.steps, job.loss, job.model_id) == (1, 2, 2, 1.5, model.id)
+    assert recipe_of(job)["rank"] == 2
+    assert (model.pipeline, model.job_id, model.release_id) == ("p", job.id, release.id)
+    assert (model.release_content_hash, model.base_model, model.base_revision) == ("hash-1", "base", "base-1")
+    assert (model.kind, model.recipe, model.template) == (
+        Model.KIND_ADAPTER,
+        job.recipe,
+        recipe_of(job)["template"],
+    )
+    assert model.revision == release.revision
+    assert (model.metrics.loss, model.metrics.base_bits_per_byte, model.metrics.bits_per_byte) == (
+        1.5,
+        2.5,
+        2.25,
+    )
+    tree = trainer.storage.fetch_tree(model.address, trainer.house.folder / "fetched")
+    assert (tree / "adapter_model.safetensors").read_bytes() == b"weights"
+    assert job.HasField("start_time")
+    assert job.HasField("end_time")
+    assert trainer.house.sample("trainer_jobs_total", outcome="succeeded") == 1
+
+
+def test_training_all_weights_gives_a_model_of_weights(tmp_path: Path, trainees: Trainees) -> None:
+    pipeline = a_pipeline(recipe={"method": "full"})
+    with opened(Trainer(tmp_path, trainees, {"p": pipeline})) as trainer:
+        trainer.release()
+        trainees.next(1).succeed()
+        trainer.job(TrainingJob.STATE_SUCCEEDED)
+        assert [model.kind for model in trainer.house.facts(MODELS, Model)] == [Model.KIND_WEIGHTS]
+
+
+def test_what_an_attempt_reports_is_told_in_its_order_and_under_its_number(
+    trainer: Trainer, trainees: Trainees
+) -> None:
+    trainer.release()
+    trainees.next(1).say(started(), step(1))
+    trainees.next(1).end(137)
+    trainees.next(2).say(started(resumed=1), step(2))
+    trainees.next(2).succeed()
+    trainer.job(TrainingJob.STATE_SUCCEEDED)
+    told = [(event.attempt, event.sequence, event.WhichOneof("event")) for event in trainer.events()]
+    assert told == [
+        (1, 1, "started"),
+        (1, 2, "step"),
+        (2, 1, "started"),
+        (2, 2, "step"),
+        (2, 3, "finished"),
+    ]
+
+
+def test_a_child_is_told_its_base_its_rows_and_where_it_comes_from(
+    trainer: Trainer, trainees: Trainees
+) -> None:
+    release = a_release(trainer.pipelines["p"])
+    release.shards.add(address="sha256:1", rows=2)
+    release.shards.add(address="sha256:2", rows=1)
+    trainer.house.put("releases", "p", release.id, release)
+    attempt = trainees.next(1).attempt
+    assert attempt.shards == ("sha256:1", "sha256:2")
+    assert attempt.job["base_model"] == "base"
+    assert attempt.job["parents"] == {
+        "pipeline": "p",
+        "release": release.id,
+        "content_hash": "hash-1",
+        "job": trainer.job(TrainingJob.STATE_RUNNING).id,
+    }
+
+
+@pytest.mark.parametrize(
+    "fields", [{"state": Release.STATE_INSTRUCTING}, {"state": Release.STATE_OPEN}, {"rows_ready": 0}]
+)
+def test_a_release_that_is_not_final_or_is_empty_becomes_no_job(
+    trainer: Trainer, fields: dict[str, Any]
+) -> None:
+    trainer.release(1, **fields)
+    trainer.release(2)
+    trainer.job(TrainingJob.STATE_RUNNING, "r00002")
+    assert [job.release_id for _, job in trainer.jobs.under("")] == ["r00002"]
+
+
+def test_a_pipeline_that_trains_on_demand_only_waits_to_be_asked(tmp_path: Path, trainees: Trainees) -> None:
+    with opened(Trainer(tmp_path, trainees, {"p": a_pipeline(on_release=False)})) as trainer:
+        trainer.release()
+        idle(trainer)
+        assert trainer.jobs.under("") == []
+
+
+def test_a_release_becomes_a_job_once_in_all_lives_of_the_trainer(tmp_path: Path, trainees: Trainees) -> None:
+    with opened(Trainer(tmp_path, trainees)) as trainer:
+        trainer.release()
+        trainees.next(1).succeed()
+        trainer.job(TrainingJob.STATE_SUCCEEDED)
+        written = len(trainer.house.records(TRAINING_JOBS))
+    with opened(Trainer(tmp_path, trainees)) as trainer:
+        idle(trainer)
+        assert len(trainer.house.records(TRAINING_JOBS)) == written
+        assert len(trainees.launched) == 1
+
+
+def test_jobs_run_one_after_the_other_the_oldest_first(trainer: Trainer, trainees: Trainees) -> None:
+    for number in (1, 2, 3):
+        trainer.release(number)
+        soon(partial(_has_jobs, trainer, number))
+    for number in (1, 2, 3):
+        trainees.next(number).succeed()
+        trainer.job(TrainingJob.STATE_SUCCEEDED, f"r0000{number}")
+    assert len(trainees.launched) == 3
+
+
+def _has_jobs(trainer: Trainer, number: int) -> bool:
+    return len(trainer.jobs.under("")) == number
+
+
+def test_pipelines_share_the_one_attempt_in_turn(tmp_path: Path, trainees: Trainees) -> None:
+    pipelines = {name: a_pipeline(name) for name in ("p", "q", "a", "b")}
+    with opened(Trainer(tmp_path, trainees, pipelines)) as trainer:
+        assert len({trainer.house.keys.partition(name) for name in pipelines}) == 2
+        for number, name in enumerate(pipelines, 1):
+            trainer.release(number, name)
+        for number in range(1, 5):
+            trainees.next(number).succeed()
+        for number in range(1, 5):
+            trainer.job(TrainingJob.STATE_SUCCEEDED, f"r0000{number}")
+
+
+def test_a_recipe_that_is_wrong_fails_the_job_and_says_why(tmp_path: Path, trainees: Trainees) -> None:
+    with opened(Trainer(tmp_path, trainees, {"p": a_pipeline(recipe={"rnak": 2})})) as trainer:
+        trainer.release()
+        job = trainer.job(TrainingJob.STATE_FAILED)
+        assert "unknown recipe keys: rnak" in job.reason
+        assert job.HasField("end_time")
+        assert trainees.launched == []
+        assert trainer.house.sample("trainer_jobs_total", outcome="failed") == 1
+
+
+def test_a_child_that_dies_is_started_again_up_to_the_limit(trainer: Trainer, trainees: Trainees) -> None:
+    trainer.release()
+    for number in (1, 2, 3):
+        trainees.next(number).end(137)
+    job = trainer.job(TrainingJob.STATE_FAILED)
+    assert (job.attempt, job.reason) == (3, "the training child ended with 137")
+    assert len(trainees.launched) == 3
+    assert trainer.house.facts(MODELS, Model) == []
+
+
+def test_a_failure_that_no_retry_helps_ends_the_job_at_once(trainer: Trainer, trainees: Trainees) -> None:
+    trainer.release()
+    trainees.next(1).fail("diverged", retryable=False)
+    job = trainer.job(TrainingJob.STATE_FAILED)
+    assert (job.attempt, job.reason) == (1, "failed by diverged")
+    assert trainer.events()[-1].failed.reason == "diverged"
+
+
+def test_a_child_that_says_permanent_without_a_word_is_not_started_again(
+    trainer: Trainer, trainees: Trainees
+) -> None:
+    trainer.release()
+    trainees.next(1).end(ExitCode.PERMANENT)
+    assert trainer.job(TrainingJob.STATE_FAILED).attempt == 1
+
+
+def test_a_full_disk_uses_up_no_tries(trainer: Trainer, trainees: Trainees) -> None:
+    trainer.release()
+    for number in range(1, 6):
+        trainees.next(number).fail("storage_full", retryable=True)
+    trainees.next(6).succeed()
+    assert trainer.job(TrainingJob.STATE_SUCCEEDED).attempt == 6
+
+
+def test_rows_that_cannot_be_laid_out_for_want_of_space_are_waited_for(tmp_path: Path) -> None:
+    trainees = Trainees(errors=[StorageFull("full")])
+    with opened(Trainer(tmp_path, trainees)) as trainer:
+        trainer.release()
+        trainees.next(1).succeed()
+        assert trainer.job(TrainingJob.STATE_SUCCEEDED).attempt == 1
+
+
+def test_rows_that_are_damaged_fail_the_job(tmp_path: Path) -> None:
+    with opened(Trainer(tmp_path, Trainees(errors=[Corrupt("shard is damaged")]))) as trainer:
+        trainer.release()
+        assert trainer.job(TrainingJob.STATE_FAILED).reason == "shard is damaged"
+
+
+def test_a_child_that_says_done_and_leaves_nothing_fails_its_job_and_not_the_trainer(
+    trainer: Trainer, trainees: Trainees, tmp_path: Path
+) -> None:
+    trainer.release(1)
+    trainees.next(1).say(trainees.next(1).done(tmp_path / "nowhere"))
+    trainees.next(1).end(ExitCode.DONE)
+    assert "left no model" in trainer.job(TrainingJob.STATE_FAILED).reason
+    trainer.release(2)
+    trainees.next(2).succeed()
+    trainer.job(TrainingJob.STATE_SUCCEEDED, "r00002")
+
+
+class FullStorage(FileStorage):
+    """Has no space for a model until it is given some."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.space = threading.Event()
+        self.refused = 0
+
+    def put_tree(self, folder: Path) -> Address:
+        if not self.space.is_set():
+            self.refused += 1
+            raise StorageFull("no space left in the storage; nothing was written")
+        return super().put_tree(folder)
+
+
+def test_a_model_for_which_there_is_no_space_waits_and_is_then_stored_once(
+    tmp_path: Path, trainees: Trainees
+) -> None:
+    open_storage((tmp_path / "objects").as_uri()).close()
+    storage = FullStorage(tmp_path / "objects")
+    with opened(Trainer(tmp_path, trainees, storage=storage)) as trainer:
+        trainer.release()
+        trainees.next(1).say(started(), step(1))
+        trainees.next(1).succeed()
+        soon(lambda: storage.refused >= 2)
+        assert trainer.job(TrainingJob.STATE_RUNNING).attempt == 1
+        storage.space.set()
+        trainer.job(TrainingJob.STATE_SUCCEEDED)
+        assert len(trainer.house.facts(MODELS, Model)) == 1
+        assert [event.sequence for event in trainer.events()] == [1, 2, 3]
+    assert len(trainees.launched) == 1
+
+
+def test_a_job_goes_on_under_a_new_number_after_the_trainers_restart(
+    tmp_path: Path, trainees: Trainees
+) -> None:
+    with opened(Trainer(tmp_path, trainees)) as trainer:
+        trainer.release()
+        trainees.next(1).say(started(), step(1))
+        soon(lambda: len(trainer.events()) == 2)
+        folder = trainees.next(1).attempt.work_dir
+    assert trainees.next(1).stopped.is_set()
+    with opened(Trainer(tmp_path, trainees)) as trainer:
+        trainee = trainees.next(2)
+        assert trainee.attempt.work_dir == folder
+        trainee.say(started(resumed=1), step(2))
+        trainee.succeed()
+        assert trainer.job(TrainingJob.STATE_SUCCEEDED).attempt == 2
+        assert {(event.attempt, event.sequence) for event in trainer.events()} == {
+            (1, 1),
+            (1, 2),
+            (2, 1),
+            (2, 2),
+            (2, 3),
+        }
+        assert len(trainer.house.facts(MODELS, Model)) == 1
+
+
+def test_an_attempt_is_in_the_log_before_its_child_is_started(trainer: Trainer, trainees: Trainees) -> None:
+    trainer.release()
+    trainees.next(1)
+    states = [job.state for job in trainer.house.facts(TRAINING_JOBS, TrainingJob)]
+    assert states[-1] == TrainingJob.STATE_RUNNING
+
+
+def test_another_replica_takes_over_only_what_it_owns(tmp_path: Path) -> None:
+    mine, theirs = Trainees(), Trainees()
+    pipelines = {name: a_pipeline(name) for name in ("p", "q", "a", "b")}
+    with opened(Trainer(tmp_path, mine, pipelines)) as first:
+        for number, name in enumerate(pipelines, 1):
+            first.release(number, name)
+        mine.next(1)
+        with opened(Trainer(tmp_path, theirs, pipelines, member="t-1")) as second:
+            theirs.next(1)
+            for trainees in (mine, theirs):
+                threading.Thread(target=_succeed_all, args=(trainees, second), daemon=True).start()
+            for number in range(1, 5):
+                first.job(TrainingJob.STATE_SUCCEEDED, f"r0000{number}")
+            models = [model.id for model in first.house.facts(MODELS, Model)]
+            assert len(models) == len(set(models)) == 4
+
+
+def _succeed_all(trainees: Trainees, trainer: Trainer) -> None:
+    done = 0
+    while len(trainer.house.facts(MODELS, Model)) < 4:
+        if len(trainees.launched) > done and not trainees.launched[done].stopped.is_set():
+            trainees.launched[done].succeed()
+            done += 1
+        elif len(trainees.launched) > done:
+            done += 1
+        time.sleep(0.02)
+
+
+def test_a_cancelled_child_has_ended_before_the_next_is_started(trainer: Trainer, trainees: Trainees) -> None:
+    trainer.release(1)
+    trainees.next(1).may_stop.clear()
+    job = trainer.job(TrainingJob.STATE_RUNNING)
+    trainer.calls.CancelTrainingJob(pb.CancelTrainingJobRequest(pipeline="p", request_id="c", job_id=job.id))
+    trainer.release(2)
+    idle(trainer)
+    assert len(trainees.launched) == 1
+    trainees.next(1).may_stop.set()
+    trainees.next(2).succeed()
+    trainer.job(TrainingJob.STATE_SUCCEEDED, "r00002")
+
+
+def test_bytes_that_are_no_command_are_a_dead_letter_and_work_goes_on(
+    trainer: Trainer, trainees: Trainees
+) -> None:
+    place = trainer.house.keys.partition("p")
+    for key, value, partition in (
+        (b"p", b"\xff\xff", place),
+        (b"\xff\xfe", b"", place),
+        (b"p", b"", 1 - place),
+        (b"p", b"", place),
+    ):
+        trainer.house.publish(TRAINING, value, key=key, partition=partition)
+    trainer.release()
+    trainees.next(1).succeed()
+    trainer.job(TrainingJob.STATE_SUCCEEDED)
+    assert len(soon(lambda: dead if len(dead := trainer.house.dead(TRAINING)) == 4 else None)) == 4
+    assert trainer.house.sample("dlq_records_total", topic=TRAINING, reason="invalid_input") == 4
