@@ -235,21 +235,16 @@ def test_an_engine_that_is_killed_is_noticed_and_replaced(
 
 @pytest.mark.engine
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["loading", "ready"])
-def test_no_engine_outlives_a_program_that_is_killed(llama: Path, tmp_path: Path, moment: str) -> None:
+@pytest.mark.parametrize("started", [1, 2])
+def test_no_engine_outlives_a_program_that_is_killed(llama: Path, tmp_path: Path, started: int) -> None:
+    """Killed while its first process has not yet read its settings, and while a second one has not."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     running = subprocess.Popen(
-        [sys.executable, str(program), str(llama)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+        [sys.executable, str(program), str(llama)], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
     )
     try:
-        assert running.stdout is not None
-        if moment == "ready":
-            assert running.stdout.readline() == "ready\n"
-        eventually(lambda: bool(children(running.pid)), within_s=120)
+        eventually(lambda: len(children(running.pid)) >= started, within_s=200)
         processes = children(running.pid)
     finally:
         running.kill()
@@ -263,9 +258,7 @@ from longstream.llm import open_model
 from tests.longstream.llm.conftest import OPTIONS
 
 if __name__ == "__main__":
-    model = open_model(f"vllm:{sys.argv[1]}", OPTIONS)
-    model.wait_ready(240)
-    print("ready", flush=True)
+    open_model(f"vllm:{sys.argv[1]}", OPTIONS).wait_ready(240)
     sys.stdin.read()
 """
 
