@@ -50,7 +50,12 @@ def main() -> None:
         owner = JudgingOwner(runtime.keys, runtime.pipelines, parts)
         port = runtime.port(JUDGING, runtime.view(JUDGING_STATE, OwnerState))
         runtime.run(
-            [partial(add_JudgeServiceServicer_to_server, JudgeService(port, views, frozenset(runtime.pipelines)))],
+            [
+                partial(
+                    add_JudgeServiceServicer_to_server,
+                    JudgeService(port, views, frozenset(runtime.pipelines)),
+                )
+            ],
             [ModelComponent(model), Closing(owner.close), runtime.worker("owners", JUDGING, owner)],
         )
 

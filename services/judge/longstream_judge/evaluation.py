@@ -129,7 +129,9 @@ def _answer(reply: Completion | Lost) -> Answer:
     if isinstance(reply, Lost):
         return Answer(failure=reply.reason)
     truncated = reply.finish_reason == "length"
-    return Answer(text=reply.text, truncated=truncated, tokens=reply.completion_tokens)
+    # JSON from an endpoint may hold halves of characters, which no file and no other engine takes.
+    text = reply.text.encode(errors="replace").decode()
+    return Answer(text=text, truncated=truncated, tokens=reply.completion_tokens)
 
 
 def _calibrated(run: _Run, judge: LanguageModel) -> list[CalibratedRow]:

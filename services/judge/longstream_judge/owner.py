@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Event
 
 from longstream.bus import Bus, Output, Partition, Record
-from longstream.errors import InvalidInput, Refused, SuiteError
+from longstream.errors import InvalidInput, Refused, SuiteError, Unavailable
 from longstream.faults import crash_point
 from longstream.ids import digest
 from longstream.owned import OwnedFacts
@@ -34,6 +34,7 @@ from longstream.v1.records_pb2 import (
     RollBack,
 )
 from longstream.view import CATCH_UP_S, View
+from longstream.worker import may_be_the_cause
 from longstream_judge import comparison, facts
 from longstream_judge.asking import Progress
 from longstream_judge.contest import Engines, contestants, spec_for
@@ -60,7 +61,9 @@ class JudgeParts:
     cache_dir: Path
     metrics: JudgeMetrics
     max_attempts: int
-    """Tries of an evaluation that failed for a reason that may pass."""
+    """Tries of an evaluation that may itself be the cause of its failure."""
+    retry_s: float = 5.0
+    """Wait before the second try; doubles with each, up to 32 times."""
 
 
 @dataclass(slots=True)
@@ -135,8 +138,11 @@ class JudgingOwner(Owner):
         model = self._parts.models.get(f"{command.pipeline}/{command.evaluate.model_id}")
         if model is None:
             raise Refused(f"there is no model {command.evaluate.model_id} yet", field="model_id")
-        evaluation = _queued(model, command.request_id)
-        outputs.append(self._put(evaluation))
+        evaluation = _queued(model, f"request {command.request_id}")
+        if (
+            self._evaluations.get(command.pipeline, evaluation.id) is None
+        ):  # else its request is long forgotten
+            outputs.append(self._put(evaluation))
         return evaluation.id
 
     def _roll_back(self, pipeline: str, asked: RollBack, outputs: list[Output]) -> str:
@@ -145,8 +151,7 @@ class JudgingOwner(Owner):
             raise Refused(
                 f"the champion is {champion or 'the base model'} by now", field="expected_champion_id"
             )
-        rise = next((p for p in reversed(self._decisions(pipeline)) if p.champion_id == champion), None)
-        if not champion or rise is None:
+        if not champion:
             raise Refused("the base model reigns; there is nothing to go back to")
         promotion = self._decision(pipeline, Promotion.OUTCOME_ROLLED_BACK, champion)
         promotion.champion_id = self._before(pipeline, champion)
@@ -156,19 +161,16 @@ class JudgingOwner(Owner):
 
     def _before(self, pipeline: str, champion: str) -> str:
         """Whom the champion replaced: a model that fell itself does not come back by another one's fall."""
-        fallen = {p.model_id for p in self._decisions(pipeline) if p.outcome == Promotion.OUTCOME_ROLLED_BACK}
-        replaced = {
-            p.model_id: p.expected_champion_id
-            for p in self._decisions(pipeline)
-            if p.outcome == Promotion.OUTCOME_PROMOTED
-        }
-        before = replaced[champion]
-        while before in fallen:
-            before = replaced[before]
-        return before
+        line = [""]
+        for decision in self._decisions(pipeline):
+            if decision.outcome == Promotion.OUTCOME_PROMOTED:
+                line.append(decision.model_id)
+            elif decision.outcome == Promotion.OUTCOME_ROLLED_BACK:
+                line = [model for model in line if model != decision.model_id]
+        return [model for model in line if model != champion][-1]
 
     def _take_next(self, pipeline: Pipeline, outputs: list[Output]) -> None:
-        for evaluation in self._evaluations.of(pipeline.name):
+        for evaluation in sorted(self._evaluations.of(pipeline.name), key=_age):
             if evaluation.state in {Evaluation.STATE_QUEUED, Evaluation.STATE_RUNNING}:
                 evaluation.state, evaluation.attempt = Evaluation.STATE_RUNNING, evaluation.attempt + 1
                 evaluation.champion_id = self._champion(pipeline.name)
@@ -191,7 +193,9 @@ class JudgingOwner(Owner):
         champion = parts.models.get(prefix + evaluation.champion_id) if evaluation.champion_id else None
         release = parts.releases.get(prefix + candidate.release_id) if candidate is not None else None
         if candidate is None or release is None or (evaluation.champion_id and champion is None):
-            raise InvalidInput("the evaluation names a model or release that the log does not hold")
+            raise Unavailable(
+                "the model that is evaluated, its release or the champion is not known here yet"
+            )
         spec = spec_for(candidate, release, parts.storage)
         with contestants(parts.engines, parts.storage, parts.cache_dir, candidate, champion) as models:
             return evaluate(spec, models, progress, stop)
@@ -218,7 +222,7 @@ class JudgingOwner(Owner):
             outputs.append(self._layout.output(VERDICTS, evaluation.pipeline, "", value))
         promotion = self._outcome(evaluation, result)
         evaluation.promotion_id = promotion.id
-        evaluation.state = Evaluation.STATE_DONE
+        evaluation.state, evaluation.reason = Evaluation.STATE_DONE, ""
         evaluation.end_time.CopyFrom(now())
         outputs.extend((self._decide(promotion), self._put(evaluation)))
         self._parts.metrics.evaluated(evaluation)
@@ -236,12 +240,11 @@ class JudgingOwner(Owner):
         return promotion
 
     def _retry_or_fail(self, evaluation: Evaluation, error: Exception | None, outputs: list[Output]) -> None:
-        known = isinstance(error, SuiteError)
         why = error.message if isinstance(error, SuiteError) else "unexpected failure; the log has it"
         _log.error("evaluation failed", extra={"evaluation": evaluation.id, "why": why}, exc_info=error)
-        retryable = not known or (isinstance(error, SuiteError) and error.retryable)
-        if retryable and evaluation.attempt < self._parts.max_attempts:
+        if _again(error, evaluation.attempt < self._parts.max_attempts):
             evaluation.state = Evaluation.STATE_QUEUED
+            self._rest(evaluation.pipeline, self._parts.retry_s * 2 ** min(evaluation.attempt - 1, 5))
         else:
             evaluation.state = Evaluation.STATE_FAILED
             evaluation.end_time.CopyFrom(now())
@@ -275,6 +278,17 @@ class JudgingOwner(Owner):
 
     def _put(self, evaluation: Evaluation) -> Output:
         return self._evaluations.put(evaluation.pipeline, evaluation.id, evaluation)
+
+
+def _again(error: Exception | None, tries_left: bool) -> bool:
+    """Whether another try can help: without end where the cause lies outside, such as an engine that is away."""
+    if isinstance(error, SuiteError):
+        return error.retryable and (tries_left or not may_be_the_cause(error))
+    return tries_left
+
+
+def _age(evaluation: Evaluation) -> tuple[int, str]:
+    return evaluation.create_time.ToNanoseconds(), evaluation.id
 
 
 def _evaluation_id(model: Model, asked_by: str) -> str:

@@ -20,5 +20,5 @@ class JudgeSettings:
     cache_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "longstream-judge")
     """Adapters and weights are laid out here; may be emptied while the judge is stopped."""
     max_attempts: int = 3
-    """Tries of an evaluation that failed for a reason that may pass."""
+    """Tries of an evaluation that may itself be the cause of its failure; an engine that is away is waited for."""
     engine: EngineOptions = field(default_factory=EngineOptions)

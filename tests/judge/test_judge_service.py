@@ -1,0 +1,152 @@
+"""The judge's calls over a real gRPC server, answered by a real owner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from longstream.client import Addresses, Client
+from longstream.errors import AlreadyExists, InvalidInput, NotFound, Refused, TooLarge
+from longstream.v1 import judge_pb2 as pb
+from longstream.v1.records_pb2 import Evaluation, Promotion
+from tests.support.arena import Arena, Ruled
+from tests.support.house import details, opened, soon, told
+
+NATS = {"a": -5.0, "b": -4.0, "c": -3.0}
+
+
+@pytest.fixture
+def judge() -> Ruled:
+    return Ruled(NATS)
+
+
+@pytest.fixture
+def arena(tmp_path: Path, judge: Ruled) -> Iterator[Arena]:
+    with opened(Arena(tmp_path, judge)) as arena:
+        yield arena
+
+
+@pytest.fixture
+def client(arena: Arena) -> Iterator[Client]:
+    with Client(Addresses(curator="", instructor="", trainer="", judge=arena.address)) as client:
+        yield client
+
+
+def test_the_base_model_reigns_before_the_first_promotion(client: Client) -> None:
+    answer = client.champion("p")
+    assert not answer.HasField("champion")
+    assert list(answer.history) == []
+
+
+def test_the_champion_comes_with_the_decisions_that_led_there_newest_first(
+    arena: Arena, client: Client
+) -> None:
+    for name in "ab":
+        arena.decided(name)
+    answer = client.champion("p")
+    assert answer.champion.id == "b"
+    assert [decision.model_id for decision in answer.history] == ["b", "a"]
+
+
+def test_an_evaluation_can_be_asked_for_and_repeated_requests_get_the_same_one(
+    arena: Arena, client: Client
+) -> None:
+    arena.decided("a")
+    first, second = (client.create_evaluation("p", "a", request_id="one") for _ in range(2))
+    third = client.create_evaluation("p", "a", request_id="two")
+    assert first.id == second.id != third.id
+    assert first.model_id == "a"
+    assert first.id != arena.evaluation("a").id
+
+
+def test_a_request_that_everybody_has_forgotten_finds_its_evaluation_as_it_is(
+    arena: Arena, client: Client
+) -> None:
+    arena.decided("a")
+    first = client.create_evaluation("p", "a", request_id="old")
+    soon(lambda: client.get_evaluation("p", first.id).evaluation.state == Evaluation.STATE_DONE)
+    for number in range(200):
+        with pytest.raises(Refused):
+            client.rollback("p", "nobody", "why", request_id=f"later-{number}")
+    again = client.create_evaluation("p", "a", request_id="old")
+    assert (again.id, again.state) == (first.id, Evaluation.STATE_DONE)
+
+
+def test_an_evaluation_of_a_model_that_nobody_knows_is_refused(client: Client) -> None:
+    with pytest.raises(Refused, match="there is no model x yet"):
+        client.create_evaluation("p", "x")
+    with pytest.raises(InvalidInput, match="model_id must be set"):
+        client.create_evaluation("p", "")
+
+
+def test_an_evaluation_that_is_done_comes_with_its_decision(
+    arena: Arena, client: Client, judge: Ruled
+) -> None:
+    judge.open.clear()
+    arena.model("a")
+    running = arena.evaluation("a", Evaluation.STATE_RUNNING)
+    assert not client.get_evaluation("p", running.id).HasField("promotion")
+    judge.open.set()
+    done = soon(lambda: a if (a := client.get_evaluation("p", running.id)).evaluation.promotion_id else None)
+    assert done.promotion.id == done.evaluation.promotion_id
+    assert done.promotion.evaluation_id == running.id
+
+
+def test_an_evaluation_that_nobody_knows_is_not_found(client: Client) -> None:
+    with pytest.raises(NotFound, match="no such evaluation"):
+        client.get_evaluation("p", "x")
+
+
+def test_evaluations_are_listed_newest_first_over_all_pages(arena: Arena, client: Client) -> None:
+    arena.decided("a")
+    made = [arena.evaluation("a").id, *(client.create_evaluation("p", "a").id for _ in range(4))]
+    assert [evaluation.id for evaluation in client.list_evaluations("p", page_size=2)] == made[::-1]
+    with pytest.raises(grpc.RpcError) as raised:
+        arena.calls.ListEvaluations(pb.ListEvaluationsRequest(pipeline="p", page_token="nonsense"))
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_rollback_is_done_once_for_all_calls_with_its_request_id(arena: Arena, client: Client) -> None:
+    for name in "ab":
+        arena.decided(name)
+    first, second = (client.rollback("p", "b", "it flatters", request_id="back") for _ in range(2))
+    assert first == second
+    assert first.outcome == Promotion.OUTCOME_ROLLED_BACK
+    assert client.champion("p").champion.id == "a"
+    with pytest.raises(AlreadyExists):
+        client.rollback("p", "a", "it flatters", request_id="back")
+
+
+def test_a_rollback_that_cannot_be_is_refused_with_what_stands_against_it(arena: Arena) -> None:
+    arena.decided("a")
+    request = pb.RollbackRequest(pipeline="p", request_id="1", expected_champion_id="b", reason="x")
+    with pytest.raises(grpc.RpcError) as raised:
+        arena.calls.Rollback(request)
+    assert told(raised.value) == ("FAILED_PRECONDITION", "REFUSED")
+    assert (
+        "the champion is a by now" in details(raised.value)["PreconditionFailure"].violations[0].description
+    )
+
+
+def test_a_reason_as_long_as_a_book_is_refused(arena: Arena, client: Client) -> None:
+    arena.decided("a")
+    with pytest.raises(TooLarge):
+        client.rollback("p", "a", "x" * 70_000)
+    assert client.champion("p").champion.id == "a"
+
+
+def test_every_call_refuses_a_pipeline_that_is_not_run_here_and_names_those_that_are(arena: Arena) -> None:
+    calls = arena.calls
+    for call, request in (
+        (calls.CreateEvaluation, pb.CreateEvaluationRequest(pipeline="x", request_id="1", model_id="m")),
+        (calls.GetEvaluation, pb.GetEvaluationRequest(pipeline="x", evaluation_id="e")),
+        (calls.ListEvaluations, pb.ListEvaluationsRequest(pipeline="x")),
+        (calls.GetChampion, pb.GetChampionRequest(pipeline="x")),
+        (calls.Rollback, pb.RollbackRequest(pipeline="x", request_id="1")),
+    ):
+        with pytest.raises(grpc.RpcError, match="known: p") as raised:
+            call(request)
+        assert told(raised.value) == ("NOT_FOUND", "NOT_FOUND")
