@@ -27,7 +27,7 @@ MAX_REJECTIONS = 1_000
 class BatchLimits:
     """How much goes together."""
 
-    max_text_bytes: int = 4 * 1024 * 1024
+    max_text_bytes: int = 768 * 1024
     """Of one text in UTF-8; the curator's CURATOR_MAX_DOCUMENT_BYTES must be as large."""
     message_items: int = 1_000
     """Items in a message at most; the contract's limit."""

@@ -142,5 +142,15 @@ class Corrupt(SuiteError):
 
 def by_code(code: str, message: str) -> SuiteError:
     """The error that a stored outcome stands for: the broadest class with that gRPC status."""
-    classes = (InvalidInput, NotFound, AlreadyExists, Refused, Overloaded, Unavailable, DeadlineExceeded, Fenced, Corrupt)
+    classes = (
+        InvalidInput,
+        NotFound,
+        AlreadyExists,
+        Refused,
+        Overloaded,
+        Unavailable,
+        DeadlineExceeded,
+        Fenced,
+        Corrupt,
+    )
     return next((cls for cls in classes if cls.code == code), SuiteError)(message)

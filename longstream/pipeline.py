@@ -14,12 +14,16 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from longstream.errors import InvalidInput, NotFound
+from longstream.errors import InvalidInput, NotFound, TooLarge
 from longstream.ids import digest
 from longstream.v1.records_pb2 import PipelineRevision
 
 Style = Literal["instruction", "chatbot", "query"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+MAX_DOCUMENT_BYTES = 64 * 1024
+"""Of a pipeline as canonical JSON: it travels in records, beside other things."""
 
 
 class _Section(BaseModel):
@@ -123,10 +127,16 @@ def canonical(value: Any) -> str:
 def parse(document: object) -> Pipeline:
     """Check a parsed YAML or JSON document. Raises InvalidInput that names every wrong field."""
     try:
-        return Pipeline.model_validate(document)
+        pipeline = Pipeline.model_validate(document)
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors())
         raise InvalidInput(f"pipeline file: {wrong}") from None
+    size = len(pipeline.document().encode())
+    if size > MAX_DOCUMENT_BYTES:
+        raise TooLarge(
+            f"pipeline file: {size} bytes are over the limit of {MAX_DOCUMENT_BYTES}; name fewer prompts"
+        )
+    return pipeline
 
 
 def of_revision(revision: PipelineRevision) -> Pipeline:
@@ -147,6 +157,8 @@ def load(path: Path) -> Pipeline:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InvalidInput(f"there is no pipeline file {path}; name one with --pipeline") from None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} is not YAML: {error}") from None
     return parse(document)

@@ -21,7 +21,8 @@ def parse(message: type[M], record: Record) -> M:
     try:
         return message.FromString(record.value)
     except DecodeError:
-        raise InvalidInput(f"the record is no {message.__name__}; was it written by another program?") from None
+        place = f"{record.partition}@{record.offset}"
+        raise InvalidInput(f"{place} is no {message.__name__}; was it written by another program?") from None
 
 
 def timestamp(milliseconds: int) -> Timestamp:

@@ -79,7 +79,10 @@ def topics(layout: Layout) -> tuple[Topic, ...]:
     read_by_workers = (EXAMPLES, CURATION, SELECTED, TRAINING, JUDGING)
     return (
         *(Topic(name=name, partitions=count, cleanup="compact") for name, count in compacted.items()),
-        *(Topic(name=name, partitions=count, cleanup="delete", retention_s=_WEEK_S) for name, count in work.items()),
+        *(
+            Topic(name=name, partitions=count, cleanup="delete", retention_s=_WEEK_S)
+            for name, count in work.items()
+        ),
         *(
             Topic(name=name + DEAD_LETTERS, partitions=1, cleanup="delete", retention_s=_MONTH_S)
             for name in read_by_workers

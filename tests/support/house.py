@@ -110,8 +110,8 @@ class House:
         return list(read_to_end(self.bus, self.bus.partitions(topic)))
 
     def facts(self, topic: str, message: type[M]) -> list[M]:
-        """The same as messages."""
-        return [parse(message, record) for record in self.records(topic)]
+        """The same as messages, without tombstones."""
+        return [parse(message, record) for record in self.records(topic) if record.value is not None]
 
     def dead(self, topic: str) -> list[Record]:
         """The topic's dead letters."""

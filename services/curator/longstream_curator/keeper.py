@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from longstream.bus import Bus, Output, Partition, Record
 from longstream.errors import ControlFailed, InvalidInput, SuiteError
+from longstream.faults import crash_point
 from longstream.pipeline import Pipeline
 from longstream.records import parse
 from longstream.storage import Storage
@@ -34,6 +35,7 @@ from longstream_curator import snapshot
 from longstream_curator.kept import KeptSet
 from longstream_curator.length import Metric
 from longstream_curator.metrics import CuratorMetrics
+from longstream_curator.submission import check_example_size
 
 _ANY = ""
 """Marks under this name count what a partition has seen before any pipeline: what no later one can rank."""
@@ -110,7 +112,11 @@ class Keeper:
         outputs: list[Output] = []
         for name in sorted(dirty):
             marks = self._passed[partition.index] if name == _ANY else self._sets[partition.index][name].marks
-            outputs.append(self._state(partition.index, marks_key(name, partition.index), CuratorStateRecord(marks=marks)))
+            outputs.append(
+                self._state(
+                    partition.index, marks_key(name, partition.index), CuratorStateRecord(marks=marks)
+                )
+            )
             if name != _ANY:
                 progress = PartitionProgress(partition=partition.index, seen=marks.seen)
                 outputs.append(self._tell(name, CurationRecord(pipeline=name, progress=progress)))
@@ -118,6 +124,7 @@ class Keeper:
         return outputs
 
     def _keep(self, partition: int, example: Example) -> list[Output]:
+        check_example_size(example)
         if not self._sets[partition] and not self._passed[partition].seen:
             self._passed[partition].seen = 1
             self._dirty[partition].add(_ANY)
@@ -148,9 +155,12 @@ class Keeper:
         if kept_set is None:
             raise InvalidInput(f"a barrier of pipeline {barrier.pipeline} stands before its first revision")
         address = self._storage.put(snapshot.encode(kept_set.kept()), snapshot.MEDIA_TYPE)
+        crash_point("curator.snapshot.stored")
         arrived = PartitionSnapshot(
             release_id=barrier.release_id, partition=partition, address=address, marks=kept_set.marks
         )
+        # The release has the revision; here it would stand once for each partition in the owner's one record.
+        arrived.marks.ClearField("revision")
         return [self._tell(barrier.pipeline, CurationRecord(pipeline=barrier.pipeline, snapshot=arrived))]
 
     def _control(self, apply: Callable[[], list[Output]]) -> list[Output]:

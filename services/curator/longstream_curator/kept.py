@@ -15,6 +15,10 @@ from longstream_curator import selection
 from longstream_curator.length import Metric, measure, metric
 from longstream_curator.selection import Candidate, Change, Dedup, Kind, LongestK, Snapshot, dedup_key
 
+MAX_SOURCES = 100
+"""Sources counted by name; marks travel in one record, and a stream may have a source for each document."""
+OTHER_SOURCES = "(others)"
+
 Changed = tuple[str, KeptExample | None]
 """An example id, and what is kept under it from now on; None: nothing."""
 
@@ -95,7 +99,8 @@ class KeptSet:
         self.marks.metric = self._metric.version
 
     def _count(self, example: Example, length: int) -> None:
-        counts = self.marks.sources[example.source]
+        known = example.source in self.marks.sources or len(self.marks.sources) < MAX_SOURCES
+        counts = self.marks.sources[example.source if known else OTHER_SOURCES]
         counts.seen += 1
         counts.length += length
         self.marks.lengths[str(1 << length.bit_length())] += 1
@@ -169,4 +174,6 @@ def rank_record(rank: selection.Rank) -> Rank:
 def rank_of(record: Rank) -> selection.Rank:
     """The rank that a record holds."""
     given = record.HasField("source_index")
-    return selection.Rank(-record.length, record.source_order, not given, record.source_index, record.example_id)
+    return selection.Rank(
+        -record.length, record.source_order, not given, record.source_index, record.example_id
+    )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from longstream import pipeline as pipelines
 from longstream.bus import Bus, Output, Partition, Record
 from longstream.errors import InvalidInput, Refused
+from longstream.faults import crash_point
 from longstream.ids import digest
 from longstream.owned import OwnedFacts
 from longstream.owner import Owner, answer
@@ -142,7 +143,10 @@ class CurationOwner(Owner):
         del curation.snapshots[:]
         curation.sent = 0
         barrier = Barrier(
-            pipeline=release.pipeline, release_id=release.id, revision=revision.revision, time=release.cut_time
+            pipeline=release.pipeline,
+            release_id=release.id,
+            revision=revision.revision,
+            time=release.cut_time,
         )
         outputs.extend(self._to_all_partitions(ExamplesRecord(barrier=barrier)))
         outputs.append(self._put(release))
@@ -166,7 +170,7 @@ class CurationOwner(Owner):
             cut = self._cuts[state.pipeline] = self._rebuilt(state, release)
             self._read[state.pipeline] = -1
         version = self._parts.rows.version
-        if version == self._read[state.pipeline]:
+        if version == self._read[state.pipeline] and not cut.settled:
             return
         prefix = f"{state.pipeline}/"
         tasks = cut.advance(release.id, lambda row_id: self._parts.rows.get(prefix + row_id))
@@ -194,6 +198,7 @@ class CurationOwner(Owner):
         _shown(release, cut)
         metric = self._parts.make_metric(pipelines.of_revision(release.revision)).version
         finish(release, cut, metric, self._parts.storage)
+        crash_point("curator.release.stored")
         release.state = Release.STATE_FINAL
         state.curation.last_final_id = release.id
         state.curation.open_release_id = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from longstream.bus import Bus, Output
+from longstream.bus import MAX_RECORD_BYTES, Bus, Output
 from longstream.dead_letters import never_a_record
 from longstream.errors import InvalidInput, SuiteError, TooLarge
 from longstream.faults import crash_point
@@ -19,12 +19,16 @@ MAX_ITEMS = 1_000
 MAX_REJECTIONS = 1_000
 """Rejections told one by one; all are counted and all are in the dead letters."""
 
+MAX_EXAMPLE_BYTES = MAX_RECORD_BYTES - 64 * 1024
+"""Of an example in all: it travels in several kinds of record, each with something beside it."""
+MAX_SOURCE_BYTES = 256
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubmissionLimits:
     """What is accepted."""
 
-    max_document_bytes: int = 4 * 1024 * 1024
+    max_document_bytes: int = 768 * 1024
     """Of a response in UTF-8; longer ones are refused whole, never cut."""
     max_field_bytes: int = 64 * 1024
     """Of every other text field."""
@@ -63,7 +67,9 @@ class Submitter:
     def add(self, items: Sequence[Document | Pair], account: Submission) -> None:
         """Publish a message's items. Raises InvalidInput if there are too many, StorageFull, Unavailable."""
         if len(items) > MAX_ITEMS:
-            raise InvalidInput(f"a message holds {len(items)} items, more than {MAX_ITEMS}; send several messages")
+            raise InvalidInput(
+                f"a message holds {len(items)} items, more than {MAX_ITEMS}; send several messages"
+            )
         outputs: list[Output] = []
         refusals: list[tuple[int, str, InvalidInput]] = []
         for place, item in enumerate(items):
@@ -96,20 +102,37 @@ class Submitter:
         size = len(example.response.encode())
         if size > self._limits.max_document_bytes:
             raise TooLarge(
-                f"the text has {size} bytes, over the limit of {self._limits.max_document_bytes}; "
-                "split it, or raise CURATOR_MAX_DOCUMENT_BYTES"
+                f"the text has {size} bytes, over the limit of {self._limits.max_document_bytes}; split it"
             )
-        others = {name: getattr(example, name) for name in ("instruction", "input", "source", "external_id", "licence")}
+        others = {
+            name: getattr(example, name)
+            for name in ("instruction", "input", "source", "external_id", "licence")
+        }
         others |= {f"provenance[{key[:20]}]": key + value for key, value in example.provenance.items()}
         for name, value in others.items():
             if len(value.encode()) > self._limits.max_field_bytes:
-                raise TooLarge(f"{name} is over the limit of {self._limits.max_field_bytes} bytes; shorten it")
+                raise TooLarge(
+                    f"{name} is over the limit of {self._limits.max_field_bytes} bytes; shorten it"
+                )
+        if len(example.source.encode()) > MAX_SOURCE_BYTES:
+            raise TooLarge(
+                f"source is over {MAX_SOURCE_BYTES} bytes; name it shortly, and put more into provenance"
+            )
+        check_example_size(example)
 
 
 class Missing(InvalidInput):
     """A field that must be set is not."""
 
     reason = "missing_field"
+
+
+def check_example_size(example: Example) -> None:
+    """Raises TooLarge for an example that would not fit into the records that carry it."""
+    if example.ByteSize() > MAX_EXAMPLE_BYTES:
+        raise TooLarge(
+            f"the item has {example.ByteSize()} bytes in all, over the limit of {MAX_EXAMPLE_BYTES}; split it"
+        )
 
 
 def example_of(item: Document | Pair) -> Example:
