@@ -222,6 +222,7 @@ class _RunningEngine:
         except Exception as error:
             raise _start_failure(name, error) from error
         self._known_adapters: set[int] = set()
+        self._adapters = options.max_adapters > 0
         self._turns = Turns() if current_platform.is_cpu() else None
         self.context_tokens: int = self._llm.model_config.max_model_len
 
@@ -249,7 +250,7 @@ class _RunningEngine:
             params = SamplingParams(**settings, output_kind=RequestOutputKind.FINAL_ONLY)
             adapter = None if lora is None else LoRARequest(*lora)
             prompt = TokensPrompt(prompt_token_ids=ids)
-            async with self._turn(adapter):
+            async with self._turn(adapter, scores="prompt_logprobs" in settings):
                 if adapter is not None:
                     await self._load(adapter)
                 async for output in self._llm.generate(prompt, params, request_id, lora_request=adapter):
@@ -260,8 +261,12 @@ class _RunningEngine:
             raise InvalidInput(f"the engine refuses the request: {first_line(error)}") from None
         return finished
 
-    def _turn(self, adapter: Any) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if self._turns is None else self._turns.of(adapter is not None)
+    def _turn(self, adapter: Any, *, scores: bool) -> AbstractAsyncContextManager[None]:
+        if self._turns is None:
+            return nullcontext()
+        # An engine with adapters dies on a CPU of a step that scores a prompt beside another request (0.32,
+        # punica_cpu.add_lora_logits counts requests, not tokens). A fresh object is a kind of its own.
+        return self._turns.of(object() if scores and self._adapters else adapter is not None)
 
     async def _load(self, adapter: Any) -> None:
         # Loaded ahead of the request: an adapter that fails inside a batch would take the engine with it.

@@ -170,6 +170,20 @@ def test_the_bare_model_and_adapters_do_not_mix_in_a_batch(
 
 
 @pytest.mark.engine
+def test_scores_asked_for_at_once_are_those_asked_for_alone(
+    vllm: LanguageModel, adapters: tuple[Adapter, Adapter]
+) -> None:
+    def by(case: tuple[Adapter | None, str]) -> float:
+        adapter, words = case
+        return vllm.score(prompt("The"), words, adapter=adapter, timeout_s=PATIENT_S).log_probability
+
+    cases = [(adapter, " harbour" * length) for length in (3, 30) for adapter in (None, *adapters)]
+    alone = [by(case) for case in cases]
+    with ThreadPoolExecutor(24) as pool:
+        assert list(pool.map(by, cases * 4)) == pytest.approx(alone * 4, abs=1e-2)
+
+
+@pytest.mark.engine
 def test_an_adapter_that_fits_another_model_is_refused_and_the_engine_lives(
     vllm: LanguageModel, tmp_path: Path, adapters: tuple[Adapter, Adapter]
 ) -> None:
