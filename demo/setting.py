@@ -1,0 +1,143 @@
+"""Where a run of the demo takes place: its folder, base model, pipeline file, the services' environment."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from demo.base_model import BaseModelPlan, make_base_model
+from demo.base_model import Progress as Step
+from demo.corpus import standard_library_texts
+from demo.progress import Progress
+from longstream import pipeline as pipelines
+from longstream.llm.model_files import find_model
+from longstream.suite import SuiteOptions
+
+HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """The model that everything starts from. toy: made by the demo."""
+
+    name: str
+    toy: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One run: its base model, its own folder, and the pipeline file in it."""
+
+    base: Base
+    folder: Path
+    pipeline_file: Path
+    pipeline: str
+    caches: Path
+
+
+def new_run(data: Path, base: Base, decide_by: str | None) -> Run:
+    """A folder that no other run has, with the pipeline file for this base model in it."""
+    folder = _fresh(data / f"run-{datetime.now():%Y%m%d-%H%M%S}")
+    template = (HERE / ("toy.yaml" if base.toy else "real.yaml")).read_text(encoding="utf-8")
+    decides = decide_by or ("heldout_bits_per_byte" if base.toy else "judge")
+    # JSON strings are YAML strings, whatever the path is called.
+    text = template.replace("base_model: BASE_MODEL", f"base_model: {json.dumps(base.name)}")
+    file = folder / "pipeline.yaml"
+    file.write_text(text.replace("decide_by: DECIDE_BY", f"decide_by: {decides}"), encoding="utf-8")
+    name = pipelines.load(file).name
+    return Run(base=base, folder=folder, pipeline_file=file, pipeline=name, caches=data / "caches")
+
+
+def suite_options(run: Run, port_base: int) -> SuiteOptions:
+    """The suite over the run's folder, its base model writing the instructions and judging."""
+    engine = f"vllm:{run.base.name}"
+    return SuiteOptions(
+        data=run.folder,
+        pipelines=(run.pipeline_file,),
+        port_base=port_base,
+        instructor_engine=engine,
+        judge_engine=engine,
+    )
+
+
+def suite_environment(run: Run, environ: Mapping[str, str]) -> dict[str, str]:
+    """What the services get from here: caches in the demo's folder, no word to anybody, a small engine.
+
+    What the caller has set himself stands.
+    """
+    defaults = {
+        "VLLM_CACHE_ROOT": str(run.caches / "vllm"),
+        "VLLM_CONFIG_ROOT": str(run.caches / "vllm"),
+        "TORCHINDUCTOR_CACHE_DIR": str(run.caches / "inductor"),
+        "TRITON_CACHE_DIR": str(run.caches / "triton"),
+        "JUDGE_CACHE_DIR": str(run.folder / "judging"),
+        "DO_NOT_TRACK": "1",
+        "VLLM_NO_USAGE_STATS": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+    }
+    if run.base.toy:
+        # Compiling would take longer than all that a toy has to say.
+        eager = {f"{service}_ENGINE_EAGER": "true" for service in ("INSTRUCTOR", "JUDGE")}
+        small = {f"{service}_ENGINE_KV_CACHE_GIB": "0.25" for service in ("INSTRUCTOR", "JUDGE")}
+        defaults |= {**eager, **small}
+    return {**defaults, **environ}
+
+
+def base_model(data: Path, named: str | None, progress: Progress) -> Base:
+    """The caller's model, or the toy, made once for each way of making it and then taken from data.
+
+    Raises InvalidInput for a model that is not on this machine.
+    """
+    if named is not None:
+        path = Path(named).expanduser()
+        base = Base(name=str(path.resolve()) if path.exists() else named, toy=False)
+        find_model(base.name)
+        return base
+    plan = BaseModelPlan()
+    folder = toy_folder(data, plan)
+    if folder.is_dir():
+        progress.say(f"base model: taken from {folder}")
+    else:
+        progress.say("base model: a million weights, trained from scratch; it will write words, not sense")
+        _make(folder, plan, progress)
+    return Base(name=str(folder), toy=True)
+
+
+def toy_folder(data: Path, plan: BaseModelPlan) -> Path:
+    """Where the toy of that plan lies in the demo's folder, once it is made."""
+    return data / f"base-model-seed{plan.seed}-{plan.seconds:.0f}s"
+
+
+def _make(folder: Path, plan: BaseModelPlan, progress: Progress) -> None:
+    began_s = time.time()
+
+    def trained(step: Step) -> None:
+        detail = f"{step.share:.0%}, step {step.step:,}, loss {step.loss:.2f} nats per token"
+        progress.running("base model", "training", detail)
+
+    draft = folder.with_name(f"{folder.name}.{os.getpid()}")
+    try:
+        make_base_model(draft, standard_library_texts(), plan, trained)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    progress.close()
+    progress.measured("Base model trained from scratch", began_s)
+    progress.say(f"base model: made in {time.time() - began_s:.0f} s")
+
+
+def _fresh(folder: Path) -> Path:
+    for number in range(2, 1_000):
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            folder = folder.with_name(f"{folder.name.partition('_')[0]}_{number}")
+        else:
+            return folder
+    raise FileExistsError(f"there are too many runs named like {folder}")
