@@ -1,7 +1,7 @@
 """What every service is made of: settings from the environment, bus, storage, pipelines, metrics, life cycle.
 
-A service's `__main__` opens a Runtime, builds its handlers and servicer on it, and calls `run`. Embedded and on a
-cluster the same code runs; only settings differ.
+A service's `__main__` opens a Runtime, builds its handlers and servicer on it, and calls `run`. Embedded and
+on a cluster the same code runs; only settings differ.
 """
 
 from __future__ import annotations
@@ -72,6 +72,17 @@ class RuntimeSettings:
     reflection: bool = True
     """Whether callers may ask the gRPC server what it offers."""
 
+    def __post_init__(self) -> None:
+        for name in ("grpc_address", "metrics_address"):
+            host, colon, port = getattr(self, name).rpartition(":")
+            if not (host and colon and port.isdecimal() and int(port) < 65_536):
+                raise ValueError(f"{name} must be host:port")
+        for name in ("examples_partitions", "selected_partitions", "control_partitions"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1")
+        if self.drain_s <= 0:
+            raise ValueError("drain_s must be above 0")
+
     @property
     def layout(self) -> Layout:
         """The topics' partitions."""
@@ -110,7 +121,9 @@ class Runtime:
         """Sends commands into the control topic and waits for the owner's answer in states."""
         return CommandPort(self.bus, topic, self.keys, states)
 
-    def worker(self, group: str, topic: str, handler: Handler, options: WorkerOptions | None = None) -> Worker:
+    def worker(
+        self, group: str, topic: str, handler: Handler, options: WorkerOptions | None = None
+    ) -> Worker:
         """The loop that runs handler over this member's share of the topic."""
         consumption = Consumption(
             group=f"{self.service}-{group}",
@@ -143,11 +156,12 @@ class Runtime:
 def open_runtime(service: str, read_topics: Sequence[str]) -> Iterator[Runtime]:
     """Open what the environment names. read_topics: what the service's workers read, for their metrics.
 
-    A SuiteError inside the block, or in opening, ends the program with the exit code that tells whether starting it
-    again can help.
+    A SuiteError inside the block, or in opening, ends the program with the exit code that tells whether
+    starting it again can help.
     """
     configure_logging(service, stream=sys.stderr, level=os.environ.get(f"{PREFIX}LOG_LEVEL", "INFO"))
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells every request, each look at readiness among them
+    # It tells every request, each look at readiness among them.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         settings = load(RuntimeSettings, PREFIX)
         files = [pipelines.load(Path(path)) for path in settings.pipelines]
