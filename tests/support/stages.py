@@ -1,0 +1,184 @@
+"""One undisturbed run of the whole loop, kept at each stage: where kill tests begin and what they expect."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from longstream.client import Client, Document, Pair
+from longstream.v1 import records_pb2 as pb
+from tests.support.campaign import Campaign, Setting
+from tests.support.logfile import LogFile
+from tests.support.logreader import finals
+
+PIPELINE = "faults"
+Stage = Literal["opened", "final", "trained", "judged"]
+"""A cut is open and its tasks are sent; the release is final; it is a model; the model is judged."""
+
+_WORDS = (
+    "harbour",
+    "mill",
+    "stone",
+    "record",
+    "garden",
+    "winter",
+    "rose",
+    "bridge",
+    "council",
+    "river",
+    "paper",
+    "lamp",
+    "orchard",
+    "tower",
+    "field",
+)
+
+
+def _text(number: int) -> str:
+    drawn = random.Random(number)
+    words = [drawn.choice(_WORDS) for _ in range(14 + number % 19)]
+    return f"The {' '.join(words)} of {1800 + number}."
+
+
+DOCUMENTS = [Document(text=_text(n), source="town", source_index=n) for n in range(24)]
+PAIRS = [
+    Pair(response=_text(n), instruction=f"Tell about the year {1800 + n}.", source="book")
+    for n in range(40, 56)
+]
+MORE_PAIRS = [
+    Pair(response=_text(n), instruction=f"Tell more about {n}.", source="book") for n in range(100, 160)
+]
+"""More than a partition may keep of them."""
+SUBMITTED = [*(("", one.text) for one in DOCUMENTS), *((one.instruction, one.response) for one in PAIRS)]
+
+
+def write_pipeline(path: Path, base_model: Path) -> Path:
+    """A pipeline whose steps take a second each. Returns path."""
+    recipe = {
+        "epochs": 1,
+        "max_tokens": 512,
+        "rank": 4,
+        "learning_rate": 1e-3,
+        "batch_examples": 4,
+        "micro_batch": 4,
+        "checkpoint_every_steps": 1,
+        "threads": 1,
+    }
+    pipeline = {
+        "name": PIPELINE,
+        "base_model": str(base_model),
+        "select": {"metric": "chars", "k": 16, "reserve": 8},
+        "instruct": {"max_tokens": 48, "limits": {"max_words": 9}},
+        "split": {"heldout_share": 0.35},
+        "train": {"recipe": recipe},
+        "evaluate": {
+            "max_prompts": 4,
+            "max_tokens": 16,
+            "gate": {"decide_by": "heldout_bits_per_byte", "min_documents": 2},
+        },
+    }
+    path.write_text(json.dumps(pipeline))  # JSON is YAML
+    return path
+
+
+def submit(campaign: Campaign) -> None:
+    """Everything, retried until it is acknowledged."""
+    campaign.ask(lambda client: client.submit_documents(DOCUMENTS))
+    campaign.ask(lambda client: client.submit_pairs(PAIRS))
+
+
+def cut(campaign: Campaign, request_id: str = "cut-1") -> str:
+    """The id of the release that this request opens, however often it is made."""
+    return campaign.ask(lambda client: client.cut_release(PIPELINE, request_id)).id
+
+
+def final(campaign: Campaign, release_id: str) -> pb.Release:
+    """The release once it is final and its workers have nothing left to do."""
+
+    def found() -> pb.Release | None:
+        return next((one for one in finals(campaign.log) if one.id == release_id), None)
+
+    release = campaign.until(found)
+    campaign.until(lambda: idle(campaign.log, "curator"))
+    return release
+
+
+def release_pairs(campaign: Campaign, crashes: Sequence[str] = ()) -> pb.Release:
+    """From an empty folder to a final release of MORE_PAIRS, with a curator alone."""
+    campaign.start("curator", crashes=crashes)
+    for part in range(3):
+        campaign.ask(partial(Client.submit_pairs, pairs=MORE_PAIRS[part::3]))
+    return final(campaign, cut(campaign))
+
+
+def same_bytes(one: pb.Release, other: pb.Release) -> bool:
+    """Whether two releases are the same files."""
+    return one.content_hash == other.content_hash and list(one.shards) == list(other.shards)
+
+
+def idle(log: LogFile, service: str) -> bool:
+    """Whether the service has done all that the log asks of it."""
+    match service:
+        case "curator":
+            return log.done("examples", "curator-keepers") and log.done("curation", "curator-owners")
+        case "instructor":
+            return log.done("selected", "instructor-writers")
+        case "trainer":
+            jobs = {job.id: job.state for job in log.messages("training-jobs", pb.TrainingJob)}
+            return pb.TrainingJob.STATE_SUCCEEDED in jobs.values()
+    return bool(log.messages("promotions", pb.Promotion))
+
+
+class Stages:
+    """The stages, each made from the one before when it is first asked for."""
+
+    def __init__(self, folder: Path, setting: Setting) -> None:
+        self._folder = folder
+        self.setting = setting
+
+    def copy(self, stage: Stage, into: Path) -> Path:
+        """The data folder as the undisturbed run left it at that stage. Returns into."""
+        shutil.copytree(self.at(stage), into)
+        return into
+
+    def at(self, stage: Stage) -> Path:
+        """The same, to be read only."""
+        kept = self._folder / stage
+        if not kept.exists():
+            draft = self._folder / f"{stage}.draft"
+            _MAKERS[stage](self, draft)
+            draft.rename(kept)
+        return kept
+
+    def open_a_cut(self, data: Path) -> None:
+        with Campaign(data, self.setting) as campaign:
+            campaign.start("curator")
+            submit(campaign)
+            cut(campaign)
+            campaign.until(lambda: len(campaign.log.lines("selected")) > 0 and idle(campaign.log, "curator"))
+            campaign.stop()
+
+    def finish_the_release(self, data: Path) -> None:
+        with Campaign(self.copy("opened", data), self.setting) as campaign:
+            campaign.start("curator", "instructor")
+            final(campaign, cut(campaign))
+            campaign.stop()
+
+    def run(self, before: Stage, service: str, data: Path) -> None:
+        with Campaign(self.copy(before, data), self.setting) as campaign:
+            campaign.start(service)
+            campaign.until(lambda: idle(campaign.log, service))
+            campaign.stop()
+
+
+_MAKERS: dict[Stage, Callable[[Stages, Path], None]] = {
+    "opened": Stages.open_a_cut,
+    "final": Stages.finish_the_release,
+    "trained": lambda stages, data: stages.run("final", "trainer", data),
+    "judged": lambda stages, data: stages.run("trained", "judge", data),
+}
