@@ -10,6 +10,7 @@ SuiteError
 ├── StorageFull             RESOURCE_EXHAUSTED    no space left; try again when there is
 ├── Unavailable             UNAVAILABLE           starting, draining, or a dependency is away
 │   └── EngineUnavailable   UNAVAILABLE           the generation engine is loading or restarting
+│       └── EngineGone      UNAVAILABLE           it was given up; the program must be started anew
 ├── EngineDied              INTERNAL              the engine died while it worked on this very request
 ├── DeadlineExceeded        DEADLINE_EXCEEDED
 ├── Fenced                  ABORTED               another worker owns this partition now; drop the work
@@ -101,6 +102,12 @@ class EngineUnavailable(Unavailable):
     """The generation engine is loading or restarting; the request was not begun and may be sent again."""
 
     reason = "engine_unavailable"
+
+
+class EngineGone(EngineUnavailable):
+    """The engine died so often that it is not started again here; the program must be started anew."""
+
+    reason = "engine_gone"
 
 
 class EngineDied(SuiteError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from longstream.errors import SuiteError
+from longstream.errors import EngineGone, SuiteError
 from longstream.llm.types import LanguageModel
 
 _LOOK_EVERY_S = 60.0
@@ -29,7 +29,7 @@ class ModelComponent:
         return self._model.ready
 
     def failed(self) -> BaseException | None:
-        """Why the model can never be loaded, if that is so."""
+        """Why there will be no engine in this process any more, if that is so."""
         return self._error
 
     def drain(self, timeout_s: float) -> None:
@@ -47,7 +47,7 @@ class ModelComponent:
             try:
                 self._model.wait_ready(_LOOK_EVERY_S)
             except SuiteError as error:
-                if not error.retryable:
+                if not error.retryable or isinstance(error, EngineGone):
                     self._error = error
                     return
             self._stopping.wait(1.0)

@@ -20,6 +20,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from longstream.errors import (
     DeadlineExceeded,
     EngineDied,
+    EngineGone,
     EngineUnavailable,
     InvalidInput,
     SuiteError,
@@ -156,7 +157,7 @@ class EngineLoop(Generic[E]):
             if self._closing.is_set():
                 return
             if deaths > self._policy.max_restarts and self._failure is None:
-                self._fail(EngineUnavailable(f"the engine died {deaths} times in a row and was given up"))
+                self._fail(EngineGone(f"the engine died {deaths} times in a row and was given up"))
             if self._failure is not None:
                 return
             await self._pause(self._policy.backoff_s(deaths))
