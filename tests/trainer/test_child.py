@@ -108,7 +108,7 @@ def test_a_child_reports_starts_steps_checkpoints_and_its_model(
 def test_killed_and_stopped_attempts_end_with_the_undisturbed_runs_bits(
     long_job: Callable[..., Path], start: Callable[..., Child]
 ) -> None:
-    disturbed, whole = (long_job(name, epochs=10) for name in ("disturbed", "whole"))
+    disturbed, whole = (long_job(name, epochs=8, checkpoint_every_steps=5) for name in ("disturbed", "whole"))
     for step, number, code in (
         (11, signal.SIGKILL, -signal.SIGKILL),
         (23, signal.SIGTERM, ExitCode.STOPPED),

@@ -48,6 +48,10 @@ def main(arguments: Sequence[str]) -> ExitCode:
     if len(arguments) != 1:
         print("usage: python -m longstream_trainer.child JOB.json", file=sys.stderr)
         return ExitCode.PERMANENT
+    # torch's threads spin while they wait for each other. Beside other work (an engine on the same cores)
+    # that makes a step take ten times as long; sleeping costs next to nothing. Read when torch is first
+    # imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     stopping = threading.Event()
     _stop_on_signals(stopping)
     _stop_with_parent(stopping)
@@ -64,8 +68,9 @@ def _attempt(path: Path, report: EventWriter, stopping: threading.Event) -> Exit
         job = read_job(path)
         with alone_in(job.work_dir):
             # torch takes seconds to import: a bad job is told before that, and a signal finds its handler.
-            from longstream_trainer.run import fine_tune
+            from longstream_trainer.run import fine_tune, quiet_libraries
 
+            quiet_libraries()
             check()
             done = fine_tune(job, report, check)
     except Stopped:

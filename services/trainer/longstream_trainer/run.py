@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils.logging import disable_progress_bar
 
 from longstream.errors import InvalidInput
 from longstream.ids import digest
@@ -78,6 +79,11 @@ def fine_tune(job: Job, report: Reporter, check: Callable[[], None]) -> Done:
         _run_steps(work, training, before, (report, check))
     after = _heldout(work, model, check)
     return _write(work, model, training, _done(work, training, before, after))
+
+
+def quiet_libraries() -> None:
+    """Keep transformers' progress bars out of the log."""
+    disable_progress_bar()
 
 
 def _load(job: Job) -> _Work:
