@@ -34,11 +34,15 @@ class WorkerMetrics:
         self._seconds = metrics.histogram(
             "worker_handle_seconds", "From taking a record to its outputs, retries included.", topic=topics
         )
-        self._dead = metrics.counter("dlq_records_total", "Dead letters by reason.", topic=topics, reason=reasons)
+        self._dead = metrics.counter(
+            "dlq_records_total", "Dead letters by reason.", topic=topics, reason=reasons
+        )
         self._retries = metrics.counter(
             "worker_retries_total", "Tries that failed and were repeated.", topic=topics, reason=reasons
         )
-        self._in_flight = metrics.gauge("worker_in_flight_records", "Records begun, not committed.", topic=topics)
+        self._in_flight = metrics.gauge(
+            "worker_in_flight_records", "Records begun, not committed.", topic=topics
+        )
 
     @contextmanager
     def timed(self, topic: str) -> Iterator[None]:

@@ -75,7 +75,7 @@ class Curator:
         )
         self.releases: View[Release] = View(self.bus, RELEASES, lambda record: parse_record(Release, record))
         self.port = CommandPort(self.bus, CURATION, self.keys, self.states)
-        self.parts = [self.rows, self.states, self.releases, *self._workers()]
+        self.parts: list[Any] = [self.rows, self.states, self.releases, *self._workers()]
         for part in self.parts:
             part.start()
 
@@ -106,9 +106,11 @@ class Curator:
 
     def in_force(self) -> None:
         revision = self.pipeline.revision().revision
-        self.states.wait(
-            lambda view: (s := view.get("p")) and s.curation.revision.revision == revision or None, 20
-        )
+        self.states.wait(lambda view: True if self._in_force(view, revision) else None, 20)
+
+    def _in_force(self, view: View[OwnerState], revision: str) -> bool:
+        state = view.get("p")
+        return state is not None and state.curation.revision.revision == revision
 
     def submit(self, *texts: str, instruction: str = "") -> None:
         submitter = Submitter(self.bus, SubmissionLimits(), lambda reason: None)
@@ -148,7 +150,9 @@ class Curator:
             if task.row_id in answered:
                 continue
             answered.add(task.row_id)
-            row = Row(pipeline="p", row_id=task.row_id, example_id=task.example.id, release_id=task.release_id)
+            row = Row(
+                pipeline="p", row_id=task.row_id, example_id=task.example.id, release_id=task.release_id
+            )
             if refuse(task.example.response):
                 row.refusal = "too_short"
             else:
@@ -245,12 +249,17 @@ def test_a_row_that_exists_is_not_asked_for_again(curator: Curator) -> None:
         curator.final(first)
         curator.submit("ccccc")
         curator.final(curator.cut("2"))
-    tasks = [parse_record(SelectedTask, r).row_id for r in read_to_end(curator.bus, curator.bus.partitions(SELECTED))]
+    tasks = [
+        parse_record(SelectedTask, r).row_id
+        for r in read_to_end(curator.bus, curator.bus.partitions(SELECTED))
+    ]
     assert sorted(tasks) == sorted(instructor.answered)
     assert len(tasks) == 3
 
 
-def test_the_same_request_gets_the_same_release_and_another_one_is_refused_while_it_is_open(curator: Curator) -> None:
+def test_the_same_request_gets_the_same_release_and_another_one_is_refused_while_it_is_open(
+    curator: Curator,
+) -> None:
     curator.submit("a")
     assert curator.cut("one") == curator.cut("one")
     with pytest.raises(Refused, match="still open"):
@@ -269,9 +278,13 @@ def test_a_request_id_used_for_something_else_is_refused(curator: Curator) -> No
 def test_the_number_of_partitions_does_not_show_in_a_release(tmp_path: Path) -> None:
     hashes = set()
     for partitions in (1, 4):
-        curator = Curator(_made(tmp_path / str(partitions)), a_pipeline(), Layout(examples_partitions=partitions))
+        curator = Curator(
+            _made(tmp_path / str(partitions)), a_pipeline(), Layout(examples_partitions=partitions)
+        )
         curator.in_force()
-        curator.submit(*(letter * (n % 7 + 1) for n, letter in enumerate("abcdefghijklmnop")), instruction="Write.")
+        curator.submit(
+            *(letter * (n % 7 + 1) for n, letter in enumerate("abcdefghijklmnop")), instruction="Write."
+        )
         hashes.add(curator.final(curator.cut()).content_hash)
         curator.close()
     assert len(hashes) == 1
@@ -311,7 +324,9 @@ def test_a_changed_rule_ranks_anew_and_says_that_history_is_lost(tmp_path: Path)
 
 
 def test_a_pipeline_cuts_by_itself_when_enough_has_come(tmp_path: Path) -> None:
-    pipeline = parse({"name": "p", "base_model": "b", "select": {"metric": "chars", "k": 3}, "cut": {"every_examples": 4}})
+    pipeline = parse(
+        {"name": "p", "base_model": "b", "select": {"metric": "chars", "k": 3}, "cut": {"every_examples": 4}}
+    )
     curator = Curator(tmp_path, pipeline)
     curator.in_force()
     curator.submit("a", "bb", "ccc", "dddd", instruction="Write.")

@@ -68,7 +68,7 @@ def test_a_bad_item_is_told_counted_and_kept_among_the_dead_letters(
     submitter = Submitter(bus, SubmissionLimits(max_document_bytes=100, max_field_bytes=20), counted.append)
     account = Submission()
     good = document("good") if isinstance(item, Document) else Pair(instruction="i", response="r", source="s")
-    submitter.add([good, item], account)  # type: ignore[arg-type,list-item]
+    submitter.add([good, item], account)
     assert [(r.index, r.reason) for r in account.rejections] == [(1, reason)]
     assert counted == [reason]
     assert len(stored(bus)) == account.accepted == 1
@@ -82,7 +82,9 @@ def test_the_same_item_gets_the_same_id_in_every_retry() -> None:
 
 
 @given(st.text(), st.text(), st.text(), st.none() | st.integers(0, 2**63))
-def test_whatever_was_submitted_is_in_the_id(text: str, instruction: str, source: str, index: int | None) -> None:
+def test_whatever_was_submitted_is_in_the_id(
+    text: str, instruction: str, source: str, index: int | None
+) -> None:
     item = Pair(response=text, instruction=instruction, source=source, source_index=index)
     other = Pair(response=text + "x", instruction=instruction, source=source, source_index=index)
     moved = Pair(response=text, instruction=instruction + "x", source=source, source_index=index)

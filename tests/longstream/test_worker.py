@@ -71,7 +71,9 @@ def start(bus: Bus) -> Iterator[Start]:
 
     def starting(handler: Upper, options: WorkerOptions = FAST) -> Worker:
         metrics = WorkerMetrics(Metrics("worker", CollectorRegistry()), (IN,))
-        workers.append(Worker(bus, Consumption(group="g", topics=(IN,), member="m", metrics=metrics), handler, options))
+        workers.append(
+            Worker(bus, Consumption(group="g", topics=(IN,), member="m", metrics=metrics), handler, options)
+        )
         workers[-1].start()
         return workers[-1]
 
@@ -117,13 +119,17 @@ def test_a_pool_finishes_in_any_order_and_commits_the_finished_prefix(bus: Bus, 
 def test_a_full_window_takes_no_more_until_it_has_room(bus: Bus, start: Start) -> None:
     gate = threading.Event()
     send(bus, b"slow", *(b"%d" % n for n in range(50)))
-    start(Upper(hold={b"slow": gate}), WorkerOptions(threads=2, window=5, idle_poll_s=0.02, busy_poll_s=0.005))
+    start(
+        Upper(hold={b"slow": gate}), WorkerOptions(threads=2, window=5, idle_poll_s=0.02, busy_poll_s=0.005)
+    )
     time.sleep(0.2)
     gate.set()
     eventually(lambda: len(values(bus, OUT)) == 51)
 
 
-def test_what_a_retry_cannot_help_goes_to_the_dead_letters_with_why_and_whence(bus: Bus, start: Start) -> None:
+def test_what_a_retry_cannot_help_goes_to_the_dead_letters_with_why_and_whence(
+    bus: Bus, start: Start
+) -> None:
     send(bus, b"bad", b"good")
     start(Upper(trouble={b"bad": [InvalidInput("cannot be read")]}))
     eventually(lambda: values(bus, OUT) == [b"refused: invalid_input", b"GOOD"])

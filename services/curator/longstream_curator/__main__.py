@@ -24,7 +24,9 @@ def main() -> None:
     with open_runtime("curator", (EXAMPLES, CURATION)) as runtime:
         settings = load(CuratorSettings, "CURATOR_")
         make_metric = partial(pipeline_metric, nltk_data=settings.nltk_data)
-        metrics = CuratorMetrics(runtime.metrics, tuple(runtime.pipelines), runtime.settings.examples_partitions)
+        metrics = CuratorMetrics(
+            runtime.metrics, tuple(runtime.pipelines), runtime.settings.examples_partitions
+        )
         states = runtime.view(CURATION_STATE, OwnerState)
         views = CuratorViews(
             releases=runtime.view(RELEASES, Release),
@@ -52,7 +54,11 @@ def main() -> None:
         owner = CurationOwner(runtime.keys, runtime.pipelines, parts)
         runtime.run(
             [partial(add_CuratorServiceServicer_to_server, service)],
-            [Condition(lambda: service.in_force), runtime.worker("keepers", EXAMPLES, keeper), runtime.worker("owners", CURATION, owner)],
+            [
+                Condition(lambda: service.in_force),
+                runtime.worker("keepers", EXAMPLES, keeper),
+                runtime.worker("owners", CURATION, owner),
+            ],
         )
 
 

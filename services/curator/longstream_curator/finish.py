@@ -31,7 +31,9 @@ def finish(release: Release, cut: OpenCut, metric: str, storage: Storage) -> Non
     release.exact, release.short, release.metric = cut.exact, cut.short, metric
     release.content_hash = written.content_hash
     release.manifest_address, release.data_card_address = written.manifest_address, written.data_card_address
-    release.shards.extend(Shard(address=one.address, rows=one.rows, bytes=one.bytes) for one in written.shards)
+    release.shards.extend(
+        Shard(address=one.address, rows=one.rows, bytes=one.bytes) for one in written.shards
+    )
     release.seen = sum(marks.seen for marks in cut.marks)
 
 
@@ -80,4 +82,7 @@ def _sources(marks: Iterable[PartitionMarks], order: tuple[str, ...]) -> list[So
     for partition in marks:
         seen.update({name: counts.seen for name, counts in partition.sources.items()})
     place = {name: index for index, name in enumerate(order)}
-    return [Source(name=name, seen=seen[name]) for name in sorted(seen, key=lambda n: (place.get(n, len(place)), n))]
+    return [
+        Source(name=name, seen=seen[name])
+        for name in sorted(seen, key=lambda n: (place.get(n, len(place)), n))
+    ]

@@ -14,18 +14,26 @@ class CuratorMetrics:
 
     def __init__(self, metrics: Metrics, pipelines: Collection[str], partitions: int) -> None:
         self._rejected = metrics.counter(
-            "curator_submissions_rejected_total", "Submitted items refused, by reason.", reason=error_reasons()
+            "curator_submissions_rejected_total",
+            "Submitted items refused, by reason.",
+            reason=error_reasons(),
         )
-        self._accepted = metrics.counter("curator_submissions_accepted_total", "Submitted items made durable.")
+        self._accepted = metrics.counter(
+            "curator_submissions_accepted_total", "Submitted items made durable."
+        )
         self._kept = metrics.gauge(
             "curator_kept_records",
             "Examples in the kept set.",
             pipeline=pipelines,
             partition=[str(index) for index in range(partitions)],
         )
-        self._offered = metrics.counter("curator_examples_total", "Examples offered to a pipeline's selection.")
+        self._offered = metrics.counter(
+            "curator_examples_total", "Examples offered to a pipeline's selection."
+        )
         self._evicted = metrics.counter("curator_evicted_total", "Examples that left a kept set.")
-        self._releases = metrics.counter("curator_releases_total", "Releases that became final.", pipeline=pipelines)
+        self._releases = metrics.counter(
+            "curator_releases_total", "Releases that became final.", pipeline=pipelines
+        )
 
     def rejected(self, reason: str) -> None:
         """A submitted item was refused."""

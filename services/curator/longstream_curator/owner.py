@@ -1,7 +1,7 @@
-"""The owner of a pipeline's releases: puts the pipeline in force, opens cuts, gathers rows, makes releases final.
+"""The owner of a pipeline's releases: puts it in force, opens cuts, gathers rows, makes releases final.
 
-Handler of `curation`. What it decides is a function of the control records and of the rows committed; what it knows
-is in `curation-state` and `releases`, written with every position.
+Handler of `curation`. What it decides is a function of the control records and of the rows committed; what it
+knows is in `curation-state` and `releases`, written with every position.
 """
 
 from __future__ import annotations

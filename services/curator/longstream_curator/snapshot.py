@@ -48,7 +48,9 @@ def decode(file: bytes, pipeline: str) -> list[KeptExample]:
     return [
         KeptExample(
             pipeline=pipeline,
-            rank=Rank(**{name: row[name] for name in ("length", "source_order", "source_index", "example_id")}),
+            rank=Rank(
+                **{name: row[name] for name in ("length", "source_order", "source_index", "example_id")}
+            ),
             example=Example.FromString(row["example"]),
             had_duplicates=row["had_duplicates"],
         )

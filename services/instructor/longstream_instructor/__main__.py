@@ -20,7 +20,9 @@ def main() -> None:
     with open_runtime("instructor", (SELECTED,)) as runtime:
         settings = load(InstructorSettings, "INSTRUCTOR_")
         model = open_model(settings.engine_url, settings.engine)
-        service = InstructorService(model, runtime.keys, InstructorMetrics(runtime.metrics), settings.timeout_s)
+        service = InstructorService(
+            model, runtime.keys, InstructorMetrics(runtime.metrics), settings.timeout_s
+        )
         options = WorkerOptions(threads=settings.in_flight, window=2 * settings.in_flight)
         runtime.run(
             [partial(add_InstructorServiceServicer_to_server, service)],

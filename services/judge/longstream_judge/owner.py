@@ -1,8 +1,8 @@
 """The owner of a pipeline's championship: which models are evaluated, who is promoted, who is rolled back.
 
-An evaluation is RUNNING in the log before its thread starts. All that it finds (comparisons, figures, decision) is
-written in one commit at its end, so a crash leaves either nothing or everything, and it is simply run again. A
-promotion names the champion that the challenger met: if another one reigns by then, it is refused.
+An evaluation is RUNNING in the log before its thread starts. All that it finds (comparisons, figures,
+decision) is written in one commit at its end, so a crash leaves either nothing or everything, and it is simply
+run again. A promotion names the champion that the challenger met: if another one reigns by then, it is refused.
 """
 
 from __future__ import annotations
@@ -135,7 +135,11 @@ class JudgingOwner(Owner):
             self._advance(self._running, outputs)
 
     def _create(self, command: JudgingCommand, outputs: list[Output]) -> str:
-        model = self._parts.models.get(f"{command.pipeline}/{command.evaluate.model_id}")
+        key = f"{command.pipeline}/{command.evaluate.model_id}"
+        model = self._parts.models.get(key)
+        if model is None:
+            self._parts.models.catch_up(CATCH_UP_S)  # the caller may have seen more than this view
+            model = self._parts.models.get(key)
         if model is None:
             raise Refused(f"there is no model {command.evaluate.model_id} yet", field="model_id")
         evaluation = _queued(model, f"request {command.request_id}")
@@ -281,7 +285,7 @@ class JudgingOwner(Owner):
 
 
 def _again(error: Exception | None, tries_left: bool) -> bool:
-    """Whether another try can help: without end where the cause lies outside, such as an engine that is away."""
+    """Whether another try can help: without end where the cause lies outside (an engine away)."""
     if isinstance(error, SuiteError):
         return error.retryable and (tries_left or not may_be_the_cause(error))
     return tries_left

@@ -13,7 +13,7 @@ from longstream.pipeline import must_run
 from longstream.server import time_left_s
 from longstream.v1 import judge_pb2 as pb
 from longstream.v1.judge_pb2_grpc import JudgeServiceServicer
-from longstream.v1.records_pb2 import Evaluation, EvaluateModel, JudgingCommand, Model, Promotion, RollBack
+from longstream.v1.records_pb2 import EvaluateModel, Evaluation, JudgingCommand, Model, Promotion, RollBack
 from longstream.view import View
 
 _HISTORY = 100

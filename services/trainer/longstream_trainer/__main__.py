@@ -20,7 +20,9 @@ def main() -> None:
     """Run until SIGTERM."""
     with open_runtime("trainer", (TRAINING,)) as runtime:
         settings = load(TrainerSettings, "TRAINER_")
-        views = TrainerViews(jobs=runtime.view(TRAINING_JOBS, TrainingJob), models=runtime.view(MODELS, Model))
+        views = TrainerViews(
+            jobs=runtime.view(TRAINING_JOBS, TrainingJob), models=runtime.view(MODELS, Model)
+        )
         parts = TrainerParts(
             bus=runtime.bus,
             storage=runtime.storage,

@@ -20,7 +20,9 @@ class TrainerMetrics:
         self._steps = metrics.gauge("trainer_steps_planned", "Steps that the running attempt will make.")
         self._loss = metrics.gauge("trainer_loss", "Mean loss of the last step, nats per supervised token.")
         self._rate = metrics.gauge("trainer_learning_rate", "Learning rate of the last step.")
-        self._norm = metrics.gauge("trainer_gradient_norm", "Gradient norm of the last step, before clipping.")
+        self._norm = metrics.gauge(
+            "trainer_gradient_norm", "Gradient norm of the last step, before clipping."
+        )
         self._tokens = metrics.gauge("trainer_attempt_tokens", "Tokens that the running attempt has seen.")
         self._last_step = metrics.gauge(
             "trainer_last_step_timestamp_seconds", "When the last step was reported, seconds since 1970."
@@ -28,7 +30,9 @@ class TrainerMetrics:
         self._checkpoint = metrics.gauge(
             "trainer_last_checkpoint_timestamp_seconds", "When the last checkpoint was reported."
         )
-        self._jobs = metrics.counter("trainer_jobs_total", "Jobs that ended, by outcome.", outcome=_ENDS.values())
+        self._jobs = metrics.counter(
+            "trainer_jobs_total", "Jobs that ended, by outcome.", outcome=_ENDS.values()
+        )
 
     def reported(self, event: TrainingEvent) -> None:
         """The attempt has said something."""
