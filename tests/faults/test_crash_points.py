@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -161,13 +162,15 @@ def test_a_judge_killed_anywhere_decides_once_and_alike(
     assert (decided.id, decided.outcome, decided.reasons) == (wanted.id, wanted.outcome, wanted.reasons)
 
 
+@pytest.mark.timeout(600)
 @killed("trainer")
 def test_a_trainer_killed_anywhere_makes_one_model(
     crashes: list[str], stages: Stages, tmp_path: Path
 ) -> None:
-    with Campaign(stages.copy("final", tmp_path / "data"), stages.setting) as campaign:
+    patient = replace(stages.setting, patience_s=500)
+    with Campaign(stages.copy("final", tmp_path / "data"), patient) as campaign:
         campaign.start("trainer", crashes=crashes)
-        campaign.until(lambda: idle(campaign.log, "trainer"), 280)
+        campaign.until(lambda: idle(campaign.log, "trainer"))
         campaign.stop()
         assert campaign.kills == len(crashes)
     assert broken(campaign.data) == []

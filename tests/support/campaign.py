@@ -41,6 +41,8 @@ class Setting:
     pipeline: Path
     engine: str
     environ: Mapping[str, str] = field(default_factory=dict)
+    patience_s: float = 120.0
+    """Longest wait for any one thing."""
     layout: Layout = field(default_factory=lambda: Layout(examples_partitions=2, selected_partitions=2))
 
 
@@ -125,8 +127,9 @@ class Campaign:
             seat.crashes = seat.crashes[1:]
             self._run(name, seat)
 
-    def until(self, question: Callable[[], R | bool | None], patience_s: float = PATIENCE_S) -> R:
+    def until(self, question: Callable[[], R | bool | None]) -> R:
         """What the question answers once that is true. Looks after the killed meanwhile."""
+        patience_s = self._setting.patience_s
         deadline = time.monotonic() + patience_s
         while True:
             self.mend()

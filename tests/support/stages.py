@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -57,7 +57,21 @@ MORE_PAIRS = [
 SUBMITTED = [*(("", one.text) for one in DOCUMENTS), *((one.instruction, one.response) for one in PAIRS)]
 
 
-def write_pipeline(path: Path, base_model: Path) -> Path:
+STRICT: Mapping[str, float] = {"max_words": 9}
+"""Limits that refuse some of what the stand-in writes."""
+LOOSE: Mapping[str, float] = {
+    "min_words": 1,
+    "max_words": 1_000,
+    "max_shared_share": 2,
+    "min_script_share": 0,
+    "allow_cut": 1,
+    "allow_refusal": 1,
+    "allow_reference": 1,
+}
+"""Limits that let most of a random model's noise pass."""
+
+
+def write_pipeline(path: Path, base_model: Path, limits: Mapping[str, float] = STRICT) -> Path:
     """A pipeline whose steps take a second each. Returns path."""
     recipe = {
         "epochs": 1,
@@ -73,7 +87,7 @@ def write_pipeline(path: Path, base_model: Path) -> Path:
         "name": PIPELINE,
         "base_model": str(base_model),
         "select": {"metric": "chars", "k": 16, "reserve": 8},
-        "instruct": {"max_tokens": 48, "limits": {"max_words": 9}},
+        "instruct": {"max_tokens": 48, "limits": dict(limits)},
         "split": {"heldout_share": 0.35},
         "train": {"recipe": recipe},
         "evaluate": {
