@@ -1,8 +1,9 @@
 """The owner of a pipeline's training: which releases become jobs, which attempt runs, what becomes a model.
 
-A job is RUNNING in the log before its child is started, under a new attempt number, so that a successor that finds
-it so knows that an attempt may live on somewhere: what that one still reports carries its old number, and only the
-owner writes models. An attempt resumes from the job's newest checkpoint.
+A job is RUNNING in the log before its child is started, under a new attempt number, so that a successor that
+finds it so knows that an attempt may live on somewhere: what that one still reports carries its old number,
+and only the owner writes models. An attempt resumes from the job's newest checkpoint. What a job leaves on
+disk is cleared once its end is committed.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from longstream.faults import crash_point
 from longstream.ids import digest
 from longstream.owned import OwnedFacts
 from longstream.owner import Owner, answer
-from longstream.pipeline import Pipeline, canonical
+from longstream.pipeline import Pipeline
 from longstream.records import now, parse
 from longstream.storage import Storage
 from longstream.topics import MODELS, TRAINING_EVENTS, TRAINING_JOBS, TRAINING_STATE, PipelineTopics
@@ -33,15 +34,16 @@ from longstream.v1.records_pb2 import (
     TrainingJob,
 )
 from longstream.view import CATCH_UP_S, View
+from longstream_trainer import jobs
 from longstream_trainer.facts import fact_of, finished_of, progressed
 from longstream_trainer.job import WorkFolderBusy
-from longstream_trainer.launch import Attempt, Launcher, Running, checked_tree
+from longstream_trainer.launch import Launcher, Running, checked_tree
 from longstream_trainer.metrics import TrainerMetrics
-from longstream_trainer.recipe import Recipe
 from longstream_trainer.report import Done, Event, ExitCode, Failed
 
 _log = logging.getLogger(__name__)
 
+_ENDED = frozenset({TrainingJob.STATE_SUCCEEDED, TrainingJob.STATE_FAILED, TrainingJob.STATE_CANCELLED})
 _OUTSIDE = frozenset({StorageFull.reason, WorkFolderBusy.reason})
 """Why an attempt may fail as often as it likes: the job is not the cause, and a full disk is waited for."""
 
@@ -83,6 +85,8 @@ class TrainerOwner(Owner):
         self._jobs = OwnedFacts(parts.bus, TRAINING_JOBS, TrainingJob, layout)
         self._run: _Run | None = None
         self._leaving: list[threading.Thread] = []
+        self._ending: dict[int, list[str]] = {}
+        self._ended: dict[int, list[str]] = {}
         self._metrics = parts.metrics
 
     def gained(self, partition: Partition) -> None:
@@ -90,9 +94,14 @@ class TrainerOwner(Owner):
         super().gained(partition)
         self._parts.releases.catch_up(CATCH_UP_S)
         self._jobs.gained(partition)
+        self._ended[partition.index] = [
+            job.id for job in self._jobs.in_partition(partition) if job.state in _ENDED
+        ]
 
     def lost(self, partition: Partition) -> None:
         """Stop an attempt whose job is somebody else's now."""
+        self._ending.pop(partition.index, None)
+        self._ended.pop(partition.index, None)
         super().lost(partition)
         self._jobs.lost(partition)
         if self._run is not None and self._layout.partition(self._run.job.pipeline) == partition.index:
@@ -103,6 +112,15 @@ class TrainerOwner(Owner):
         run, self._run = self._run, None
         if run is not None and run.running is not None:
             run.running.stop()
+
+    def tick(self, partition: Partition) -> Sequence[Output]:
+        """Act, after clearing up behind the jobs whose end was committed since the last turn."""
+        self._leaving = [thread for thread in self._leaving if thread.is_alive()]
+        while not self._leaving and self._ended.get(partition.index):
+            jobs.clear(self._parts.work_dir / self._ended[partition.index].pop())
+        outputs = super().tick(partition)
+        self._ended.setdefault(partition.index, []).extend(self._ending.pop(partition.index, []))
+        return outputs
 
     def apply(self, state: OwnerState, record: Record) -> Sequence[Output]:
         """Create or cancel a job."""
@@ -122,7 +140,6 @@ class TrainerOwner(Owner):
         if pipeline.train.on_release:
             for _, release in self._parts.releases.under(f"{pipeline.name}/"):
                 self._queue_for(release, outputs)
-        self._leaving = [thread for thread in self._leaving if thread.is_alive()]
         if self._run is None:
             if not self._leaving:  # two children would share one device
                 self._take_next(pipeline, outputs)
@@ -131,11 +148,15 @@ class TrainerOwner(Owner):
 
     def _create(self, command: TrainingCommand, outputs: list[Output]) -> str:
         create: CreateTraining = command.create
-        release = self._parts.releases.get(f"{command.pipeline}/{create.release_id}")
+        key = f"{command.pipeline}/{create.release_id}"
+        release = self._parts.releases.get(key)
+        if release is None or release.state != Release.STATE_FINAL:
+            self._parts.releases.catch_up(CATCH_UP_S)  # the caller may have seen more than this view
+            release = self._parts.releases.get(key)
         if release is None or release.state != Release.STATE_FINAL:
             raise Refused(f"release {create.release_id} is not final; wait for it", field="release_id")
-        recipe = recipe_of(release, create.recipe)
-        job = self._new_job(release, recipe, f"request {command.request_id}")
+        recipe = jobs.recipe_of(release, create.recipe)
+        job = jobs.queued(release, f"request {command.request_id}", asdict(recipe))
         if self._jobs.get(command.pipeline, job.id) is None:  # else its request is long forgotten
             outputs.append(self._put(job))
         return job.id
@@ -143,18 +164,15 @@ class TrainerOwner(Owner):
     def _queue_for(self, release: Release, outputs: list[Output]) -> None:
         if release.state != Release.STATE_FINAL or release.rows_ready == 0:
             return
-        job_id = _job_id(release, "release")
-        if self._jobs.get(release.pipeline, job_id) is not None:
+        if self._jobs.get(release.pipeline, jobs.job_id(release, "release")) is not None:
             return
         try:
-            job = self._new_job(release, recipe_of(release, ""), "release")
+            job = jobs.queued(release, "release", asdict(jobs.recipe_of(release, "")))
         except InvalidInput as error:
-            self._end(_job(release, job_id, "{}"), TrainingJob.STATE_FAILED, error.message, outputs)
+            job = jobs.queued(release, "release", {})
+            self._end(job, TrainingJob.STATE_FAILED, error.message, outputs)
             return
         outputs.append(self._put(job))
-
-    def _new_job(self, release: Release, recipe: Recipe, asked_by: str) -> TrainingJob:
-        return _job(release, _job_id(release, asked_by), canonical(asdict(recipe)))
 
     def _cancel(self, command: TrainingCommand, outputs: list[Output]) -> str:
         job = self._jobs.get(command.pipeline, command.cancel.job_id)
@@ -168,7 +186,7 @@ class TrainerOwner(Owner):
         return job.id
 
     def _take_next(self, pipeline: Pipeline, outputs: list[Output]) -> None:
-        for job in sorted(self._jobs.of(pipeline.name), key=_age):
+        for job in sorted(self._jobs.of(pipeline.name), key=jobs.age):
             if job.state in {TrainingJob.STATE_QUEUED, TrainingJob.STATE_RUNNING}:
                 job.state, job.attempt = TrainingJob.STATE_RUNNING, job.attempt + 1
                 if not job.HasField("start_time"):
@@ -195,7 +213,7 @@ class TrainerOwner(Owner):
             return
         folder = self._parts.work_dir / run.job.id
         try:
-            run.running = self._parts.launcher.launch(_attempt(run.job, release, folder))
+            run.running = self._parts.launcher.launch(jobs.attempt_of(run.job, release, folder))
             crash_point("trainer.launch.started")
         except SuiteError as error:
             if error.retryable:  # no space, or storage is away: nothing was begun, and no attempt is used up
@@ -254,6 +272,7 @@ class TrainerOwner(Owner):
     def _end(self, job: TrainingJob, state: TrainingJob.State, why: str, outputs: list[Output]) -> None:
         job.state, job.reason = state, why
         job.end_time.CopyFrom(now())
+        self._ending.setdefault(self._layout.partition(job.pipeline), []).append(job.id)
         self._metrics.ended(state)
         outputs.append(self._put(job))
 
@@ -287,58 +306,3 @@ class TrainerOwner(Owner):
 
     def _put(self, job: TrainingJob) -> Output:
         return self._jobs.put(job.pipeline, job.id, job)
-
-
-def recipe_of(release: Release, overrides: str) -> Recipe:
-    """The recipe of the pipeline revision that cut the release, with a caller's JSON overrides on top.
-
-    Raises InvalidInput that names what is wrong.
-    """
-    base = json.loads(release.revision.document)["train"]["recipe"]
-    try:
-        changed = json.loads(overrides or "{}")
-    except ValueError:
-        raise InvalidInput("recipe is not JSON", field="recipe") from None
-    if not isinstance(changed, dict):
-        raise InvalidInput("recipe must be a JSON object of the keys to replace", field="recipe")
-    return Recipe.from_mapping({**base, **changed})
-
-
-def _age(job: TrainingJob) -> tuple[int, str]:
-    return job.create_time.ToNanoseconds(), job.id
-
-
-def _job_id(release: Release, asked_by: str) -> str:
-    return digest("training", release.pipeline, release.id, asked_by)
-
-
-def _job(release: Release, job_id: str, recipe: str) -> TrainingJob:
-    return TrainingJob(
-        pipeline=release.pipeline,
-        id=job_id,
-        state=TrainingJob.STATE_QUEUED,
-        release_id=release.id,
-        base_model=json.loads(release.revision.document)["base_model"],
-        recipe=recipe,
-        create_time=now(),
-        revision=release.revision,
-    )
-
-
-def _attempt(job: TrainingJob, release: Release, folder: Path) -> Attempt:
-    return Attempt(
-        job={
-            "base_model": job.base_model,
-            "recipe": json.loads(job.recipe),
-            "work_dir": str(folder / "work"),
-            "output_dir": str(folder / "output"),
-            "parents": {
-                "pipeline": job.pipeline,
-                "release": release.id,
-                "content_hash": release.content_hash,
-                "job": job.id,
-            },
-        },
-        shards=tuple(shard.address for shard in release.shards),
-        work_dir=folder,
-    )
