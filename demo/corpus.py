@@ -35,6 +35,7 @@ _SKIPPED = frozenset(
 """Installed packages, test data, tables, and what the demo will be asked about."""
 
 _COMMENTS = re.compile(r"(?:^[ \t]*# ?.*\n)+", re.MULTILINE)
+_WRAPPED = re.compile(r"(?<=\S)[ \t]*\n[ \t]*(?=[\w(\"'`])")
 _SUFFIXES = frozenset({".txt", ".md", ".rst"})
 LEAST_CHARACTERS = 200
 """Shorter texts teach little but their own end."""
@@ -71,8 +72,14 @@ def _prose(module: Path) -> Iterator[str]:
     for node in ast.walk(tree):
         docstring = ast.get_docstring(node) if isinstance(node, documented) else None
         if docstring:
-            yield docstring
+            yield unwrapped(docstring)
     for block in _COMMENTS.finditer(source):
         lines = [line.strip().lstrip("#").strip() for line in block.group().splitlines()]
         if len(" ".join(lines).split()) > 5:
-            yield "\n".join(lines)
+            yield unwrapped("\n".join(lines))
+
+
+def unwrapped(text: str) -> str:
+    """The text with each paragraph on one line: a model that has learnt little must not have learnt line
+    breaks."""
+    return _WRAPPED.sub(" ", text)
