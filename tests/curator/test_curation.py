@@ -60,6 +60,8 @@ class Curator:
     folder: Path
     pipeline: Pipeline
     layout: Layout = field(default_factory=Layout)
+    rows_after_s: float = 0.0
+    """How late its view of the rows begins to read."""
 
     def __post_init__(self) -> None:
         self.bus: Bus = open_bus(f"sqlite:{self.folder / 'log.sqlite'}")
@@ -76,8 +78,9 @@ class Curator:
         self.releases: View[Release] = View(self.bus, RELEASES, lambda record: parse_record(Release, record))
         self.port = CommandPort(self.bus, CURATION, self.keys, self.states)
         self.parts: list[Any] = [self.rows, self.states, self.releases, *self._workers()]
-        for part in self.parts:
+        for part in self.parts[1:]:
             part.start()
+        threading.Timer(self.rows_after_s, self.rows.start).start()
 
     def _metric(self, pipeline: Pipeline) -> Any:
         return pipeline_metric(pipeline, None)

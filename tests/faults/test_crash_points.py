@@ -51,7 +51,7 @@ CHAINS: Mapping[str, Chains] = {
         "publishing": [
             *PUBLISH,
             "curator.submit.published:1",
-            "bus.publish.written:3",
+            "bus.publish.written:4",
             "bus.publish.after:1",
         ],
         # Snapshots, then shard, manifest and data card.
@@ -61,6 +61,12 @@ CHAINS: Mapping[str, Chains] = {
             *PUT,
             "storage.put.after:2",
             "curator.release.stored:1",
+        ],
+    },
+    "gathering curator": {
+        "walking": [
+            *("bus.commit.outputs_written:1", "curator.release.stored:1", "storage.put.after:1"),
+            *("worker.commit.before:1", "bus.commit.positions_moved:1", "bus.commit.after:1"),
         ],
     },
     "instructor": {"writing": [*JOIN, "worker.poll.after:1", *COMMIT]},
@@ -84,6 +90,7 @@ ASKED = [*PUBLISH, "worker.poll.after:1"]
 """What a service of which nothing is asked does not pass."""
 LATER: Chains = {
     "curator": [f"{point[:-1]}{at}" for point in [*COMMIT, *PUT] for at in (2, 3, 4, 5, 6, 7)],
+    "gathering curator": COMMIT,
     "instructor": [f"{point[:-1]}2" for point in COMMIT],
     "judge": [f"{point[:-1]}2" for point in COMMIT],
     "trainer": [f"{point[:-1]}{at}" for point in COMMIT for at in (2, 3, 4)],
@@ -129,21 +136,33 @@ def test_a_curator_killed_anywhere_makes_the_same_release(
     assert len(finals(campaign.log)) == 1
 
 
-@killed("instructor")
-def test_an_instructor_killed_anywhere_writes_the_same_rows(
-    crashes: list[str], stages: Stages, tmp_path: Path
-) -> None:
-    with Campaign(stages.copy("opened", tmp_path / "data"), stages.setting) as campaign:
-        campaign.start("curator", "instructor", crashes=crashes)
+def gather(data: Path, stages: Stages, services: Sequence[str], crashes: list[str]) -> None:
+    """Have the documents of an open cut written about, the last service being killed; compare with peace."""
+    with Campaign(stages.copy("opened", data), stages.setting) as campaign:
+        campaign.start(*services, crashes=crashes)
         release = final(campaign, cut(campaign))
         campaign.until(lambda: idle(campaign.log, "instructor"))
         campaign.stop()
         assert campaign.kills == len(crashes)
     whole = LogFile(stages.at("final") / "log.sqlite")
-    assert broken(campaign.data) == []
-    assert missing(campaign.data, SUBMITTED) == []
+    assert broken(data) == []
+    assert missing(data, SUBMITTED) == []
     assert same_bytes(release, finals(whole)[0])
     assert campaign.log.net("rows") == whole.net("rows")
+
+
+@killed("instructor")
+def test_an_instructor_killed_anywhere_writes_the_same_rows(
+    crashes: list[str], stages: Stages, tmp_path: Path
+) -> None:
+    gather(tmp_path / "data", stages, ["curator", "instructor"], crashes)
+
+
+@killed("gathering curator")
+def test_a_curator_killed_while_rows_come_in_asks_for_none_twice(
+    crashes: list[str], stages: Stages, tmp_path: Path
+) -> None:
+    gather(tmp_path / "data", stages, ["instructor", "curator"], crashes)
 
 
 @killed("judge")

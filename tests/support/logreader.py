@@ -159,8 +159,10 @@ def _kept_wrongly(log: LogFile) -> Iterator[str]:
                 kept.add(state.kept.example.id)
             elif number == partition:
                 seen = state.marks.seen
-        if kept != wanted or seen != len(examples):
+        if kept != wanted:
             yield f"curator-state/{partition} keeps {len(kept & wanted)} of the {len(wanted)} longest"
+        if seen != len(examples):
+            yield f"curator-state/{partition} has seen {seen} of {len(examples)} examples"
 
 
 def _facts(log: LogFile) -> dict[int, list[tuple[int, pb.ExamplesRecord]]]:
