@@ -48,6 +48,10 @@ class Progress:
         """One line that stays."""
         self._console.print(Text.assemble((f"{self.seconds:6.1f} s  ", "dim"), (text, style)), soft_wrap=True)
 
+    def tell(self, text: str) -> None:
+        """Text as it is."""
+        self._console.print(text, soft_wrap=True, markup=False)
+
     def measured(self, name: str, began_s: float) -> None:
         """Keep how long something took, from began_s until now."""
         self.spans.append(Span(name=name, begin_s=began_s, end_s=self._now_s()))

@@ -65,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with Progress(console, time.time) as progress:
         try:
             ended = run(wishes, progress)
+            progress.say("the services are stopped")
         except KeyboardInterrupt:
             progress.say("stopped; nothing is left running", "yellow")
             return INTERRUPTED
@@ -73,8 +74,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 1
     if args.json:
         print(json.dumps(ended.document(), indent=2, ensure_ascii=False))
-    else:
-        console.print(ended.text(), soft_wrap=True, markup=False)
     return 0
 
 
@@ -108,7 +107,7 @@ class Ended:
 
 All that led to it, with figures and drawings:
   {self.report}
-The services are stopped; all they know is in {self.run.folder}. To have them back:
+All that the services know is in {self.run.folder}. To have them back:
   longstream up --pipeline {self.run.pipeline_file} {where}
 and then, in another terminal, `longstream status {where}`, `longstream lineage MODEL {where}`.
 With a model and documents of your own:
@@ -132,7 +131,10 @@ def run(wishes: Wishes, progress: Progress) -> Ended:
         release = client.cut_release(this.pipeline)
         progress.say(f"release {release.id[:8]} is being cut; engines load meanwhile")
         _follow(suite, this, progress, began_s)
-        return _reported(client, this, progress)
+        ended = _reported(client, this, progress)
+        progress.tell(ended.text())
+        progress.say("stopping the services, which takes some seconds")
+        return ended
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -207,7 +209,6 @@ def _reported(client: Client, this: Run, progress: Progress) -> Ended:
     with open_storage((this.folder / "objects").as_uri()) as storage:
         facts = write_report(client, storage, this.pipeline, report, progress.spans)
     progress.close()
-    progress.say("decided; stopping the services")
     return Ended(run=this, facts=facts, report=report, seconds=progress.seconds)
 
 

@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from demo.base_model import BaseModelPlan, make_base_model
-from demo.base_model import Progress as Step
-from demo.corpus import standard_library_texts
 from demo.progress import Progress
 from longstream import pipeline as pipelines
 from longstream.llm.model_files import find_model
 from longstream.suite import SuiteOptions
+
+if TYPE_CHECKING:
+    from demo.base_model import BaseModelPlan
 
 HERE = Path(__file__).resolve().parent
 
@@ -99,14 +100,7 @@ def base_model(data: Path, named: str | None, progress: Progress) -> Base:
         base = Base(name=str(path.resolve()) if path.exists() else named, toy=False)
         find_model(base.name)
         return base
-    plan = BaseModelPlan()
-    folder = toy_folder(data, plan)
-    if folder.is_dir():
-        progress.say(f"base model: taken from {folder}")
-    else:
-        progress.say("base model: a million weights, trained from scratch; it will write words, not sense")
-        _make(folder, plan, progress)
-    return Base(name=str(folder), toy=True)
+    return Base(name=str(_toy(data, progress)), toy=True)
 
 
 def toy_folder(data: Path, plan: BaseModelPlan) -> Path:
@@ -114,8 +108,23 @@ def toy_folder(data: Path, plan: BaseModelPlan) -> Path:
     return data / f"base-model-seed{plan.seed}-{plan.seconds:.0f}s"
 
 
-def _make(folder: Path, plan: BaseModelPlan, progress: Progress) -> None:
+def _toy(data: Path, progress: Progress) -> Path:
     began_s = time.time()
+    # Spinning threads take the cores from whatever else runs here; read when torch is first imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from transformers.utils.logging import disable_progress_bar
+
+    from demo.base_model import BaseModelPlan, make_base_model
+    from demo.base_model import Progress as Step
+    from demo.corpus import standard_library_texts
+
+    disable_progress_bar()
+    plan = BaseModelPlan()
+    folder = toy_folder(data, plan)
+    if folder.is_dir():
+        progress.say(f"base model: taken from {folder}; delete it to have it made anew")
+        return folder
+    progress.say("base model: a million weights, trained from scratch; it will write words, not sense")
 
     def trained(step: Step) -> None:
         detail = f"{step.share:.0%}, step {step.step:,}, loss {step.loss:.2f} nats per token"
@@ -130,6 +139,7 @@ def _make(folder: Path, plan: BaseModelPlan, progress: Progress) -> None:
     progress.close()
     progress.measured("Base model trained from scratch", began_s)
     progress.say(f"base model: made in {time.time() - began_s:.0f} s")
+    return folder
 
 
 def _fresh(folder: Path) -> Path:

@@ -70,9 +70,7 @@ def histogram(bins: Sequence[Bin], unit: str, nouns: tuple[str, str]) -> Markup:
     every = 1 + (len(bins) - 1) // 8
     marks = [(place, one.low) for place, one in enumerate(bins)][::every]
     parts += [_text(_LEFT + place * slot, base + 16, _short(low), "middle") for place, low in marks]
-    parts.append(
-        _text(WIDTH - _RIGHT, base + 34, f"length in {unit}, each bar twice as wide as the last", "end")
-    )
+    parts.append(_text(WIDTH - _RIGHT, base + 34, "length, each bar twice as wide as the last", "end"))
     return _drawing(base + 40, f"Lengths of {nouns[0]} and of {nouns[1]}", parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ from longstream.report.facts import Facts, length_bins, loss_curve
 from longstream.report.figures import by_reason, duration, moment, percent
 from longstream.report.markup import Child, Markup, joined, pairs, table, tag
 from longstream.v1.records_pb2 import Release, TrainingFinished, TrainingStarted
+
+_TELLING = ("method", "learning_rate", "epochs", "batch_examples", "neftune_alpha")
 
 
 def lengths(facts: Facts) -> Markup:
@@ -96,7 +99,7 @@ def _run(facts: Facts) -> Iterator[tuple[str, Child]]:
         yield "Duration", duration(finished.seconds)
     if facts.job is not None:
         yield "Base model", tag("code", facts.job.base_model)
-        yield "Recipe", tag("code", facts.job.recipe)
+        yield "Recipe", _recipe(facts.job.recipe)
         yield "Attempts", f"{facts.job.attempt:,}"
 
 
@@ -108,6 +111,14 @@ def _heldout(finished: TrainingFinished | None) -> str:
     before, after = finished.base_bits_per_byte, finished.bits_per_byte
     share = f" ({'−' if after < before else '+'}{percent(abs(after - before) / before)})" if before else ""
     return f"{before:.4f} before, {after:.4f} after{share}; lower is better"
+
+
+def _recipe(document: str) -> Markup:
+    """Every key of the recipe, folded behind what says most."""
+    recipe = json.loads(document or "{}")
+    told = ", ".join(f"{name.replace('_', ' ')} {recipe[name]}" for name in _TELLING if name in recipe)
+    every = pairs((name.replace("_", " "), json.dumps(value)) for name, value in sorted(recipe.items()))
+    return tag("details", tag("summary", told or "not recorded"), every)
 
 
 def _event(facts: Facts, kind: str) -> Any:

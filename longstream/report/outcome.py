@@ -10,7 +10,7 @@ from longstream.pipeline import of_revision
 from longstream.report import charts
 from longstream.report.charts import Span
 from longstream.report.facts import Facts
-from longstream.report.figures import duration, percent
+from longstream.report.figures import bounds, duration, percent
 from longstream.report.markup import Child, Markup, quoted, tag
 from longstream.status_screen import champion_name, short
 from longstream.v1.records_pb2 import Evaluation, Promotion, Release, TrainingJob
@@ -148,9 +148,25 @@ def _span(name: str, begin: Timestamp, end: Timestamp) -> Span:
     return Span(name=name, begin_s=begin_s, end_s=end_s)
 
 
+def _judged(facts: Facts) -> list[str]:
+    """What the judge said, whether or not it decided."""
+    evaluation = facts.evaluation
+    if evaluation is None or evaluation.state != Evaluation.STATE_DONE:
+        return []
+    rated = evaluation.HasField("win_rate")
+    rate = bounds(evaluation.win_rate, "%", share=True) if rated else "none, no comparison gave a verdict"
+    calibration = evaluation.calibration
+    passed = "passed" if calibration.passed else f"abstained: {calibration.reason}"
+    known = evaluation.HasField("calibration")
+    return [
+        f"  win rate by the judge: {rate}",
+        f"  its calibration: {passed if known else 'none, nobody judged'}",
+    ]
+
+
 def told(facts: Facts) -> str:
     """The outcome as a few plain lines for a terminal."""
     _, sentence, reasons = headline(facts)
-    spans = list(_stages(facts))
-    took = f" ({', '.join(f'{span.name.lower()} {duration(span.end_s - span.begin_s)}' for span in spans)})"
-    return "\n".join([sentence + (took if spans else ""), *(f"  {reason}" for reason in reasons)])
+    spans = sorted([*facts.spans, *_stages(facts)], key=lambda span: span.begin_s)
+    took = [f"{duration(span.end_s - span.begin_s):>9}  {span.name}" for span in spans]
+    return "\n".join([sentence, *(f"  {reason}" for reason in reasons), *_judged(facts), *took])

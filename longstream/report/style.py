@@ -65,7 +65,8 @@ th, td { text-align: left; vertical-align: top; padding: 5px 12px 5px 0; border-
 th { color: var(--dim); font-weight: 500; }
 .verdicts { min-width: 680px; table-layout: fixed; }
 .verdicts th:first-child { width: 20%; } .verdicts th:last-child { width: 18%; }
-details { margin-top: 8px; } summary { cursor: pointer; color: var(--dim); font-size: .86rem; }
+details { margin-top: 8px; } dd details { margin: 0; }
+summary { cursor: pointer; color: var(--dim); font-size: .86rem; }
 .lineage { list-style: none; margin: 0; padding: 0; }
 .lineage > li { border-left: 2px solid var(--rule); padding: 0 0 16px 18px; margin-left: 6px;
   position: relative; }

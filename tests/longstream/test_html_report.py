@@ -284,8 +284,14 @@ def test_the_verdicts_shown_are_of_every_kind() -> None:
 
 def test_a_terminal_gets_the_outcome_in_plain_lines(facts: Facts) -> None:
     lines = told(facts).splitlines()
-    assert lines[0].startswith("Promoted: model model-1 replaces the base model (instructions written")
-    assert lines[1:] == [f"  {reason}" for reason in reported.promotion().reasons]
+    assert lines[0] == "Promoted: model model-1 replaces the base model"
+    assert lines[1:3] == [f"  {reason}" for reason in reported.promotion().reasons]
+    assert lines[3:5] == [
+        "  win rate by the judge: 52.3 % (95% interval 41.0 to 62.0, n = 21)",
+        "  its calibration: abstained: it found the better of two known answers in 48 % of 21 pairs",
+    ]
+    assert lines[5] == "   62.5 s  Base model trained"
+    assert len(lines) == 9
 
 
 def test_the_style_is_light_and_dark_for_paper_and_for_phones(facts: Facts) -> None:
