@@ -31,7 +31,10 @@ class Bin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A figure with its interval. neutral: the value that means no difference. text: the same in words."""
+    """A figure with its interval. neutral: the value that means no difference. text: the same in words.
+
+    share: it lies between 0 and 1, and is drawn so, lest a small difference look large.
+    """
 
     name: str
     low: float
@@ -39,6 +42,7 @@ class Estimate:
     high: float
     neutral: float
     text: str
+    share: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +116,7 @@ def intervals(estimates: Sequence[Estimate]) -> Markup:
     for row, one in enumerate(estimates):
         top = row * high
         low_end, high_end = _widened(min(one.low, one.neutral), max(one.high, one.neutral))
-        marks = round_marks(low_end, high_end, 4)
+        marks = [0, 0.25, 0.5, 0.75, 1] if one.share else round_marks(low_end, high_end, 4)
 
         def place(value: float, marks: Sequence[float] = marks) -> float:
             share = (value - marks[0]) / (marks[-1] - marks[0])

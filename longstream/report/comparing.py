@@ -84,8 +84,10 @@ def _estimates(evaluation: Evaluation) -> Iterator[Estimate]:
 
 
 def _estimate(name: str, interval: Interval, neutral: float, text: str) -> Estimate:
+    low, mean, high = interval.low, interval.mean, interval.high
+    # Both shares are drawn around an even half.
     return Estimate(
-        name=name, low=interval.low, mean=interval.mean, high=interval.high, neutral=neutral, text=text
+        name=name, low=low, mean=mean, high=high, neutral=neutral, text=text, share=neutral == 0.5
     )
 
 

@@ -156,12 +156,12 @@ def _judged(facts: Facts) -> list[str]:
     rated = evaluation.HasField("win_rate")
     rate = bounds(evaluation.win_rate, "%", share=True) if rated else "none, no comparison gave a verdict"
     calibration = evaluation.calibration
-    passed = "passed" if calibration.passed else f"abstained: {calibration.reason}"
-    known = evaluation.HasField("calibration")
-    return [
-        f"  win rate by the judge: {rate}",
-        f"  its calibration: {passed if known else 'none, nobody judged'}",
-    ]
+    # The gate's reasons say why wherever it asked the judge.
+    said = any(calibration.reason in reason for reason in headline(facts)[2])
+    why = "" if said else f": {calibration.reason}"
+    passed = "passed" if calibration.passed else f"failed, so it abstains{why}"
+    known = passed if evaluation.HasField("calibration") else "none, nobody judged"
+    return [f"  win rate by the judge: {rate}", f"  its calibration: {known}"]
 
 
 def told(facts: Facts) -> str:

@@ -288,7 +288,7 @@ def test_a_terminal_gets_the_outcome_in_plain_lines(facts: Facts) -> None:
     assert lines[1:3] == [f"  {reason}" for reason in reported.promotion().reasons]
     assert lines[3:5] == [
         "  win rate by the judge: 52.3 % (95% interval 41.0 to 62.0, n = 21)",
-        "  its calibration: abstained: it found the better of two known answers in 48 % of 21 pairs",
+        "  its calibration: failed, so it abstains: it found the better of two known answers in 48 % of 21 pairs",
     ]
     assert lines[5] == "   62.5 s  Base model trained"
     assert len(lines) == 9
