@@ -152,6 +152,7 @@ class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
 
     jobs: list[TrainingJob] = field(default_factory=list)
     models: list[Model] = field(default_factory=list)
+    events: list[TrainingEvent] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
     failures: list[SuiteError] = field(default_factory=list)
 
@@ -177,7 +178,9 @@ class Trainer(trainer_pb2_grpc.TrainerServiceServicer):
         return trainer_pb2.CancelTrainingJobResponse(job=job)
 
     def WatchTrainingJob(self, request: Any, context: Any) -> Iterator[trainer_pb2.WatchTrainingJobResponse]:
-        for sequence in range(4):
+        for event in self.events:
+            yield trainer_pb2.WatchTrainingJobResponse(event=event)
+        for sequence in range(0 if self.events else 4):
             step = TrainingStep(step=sequence, loss=3.0 - sequence)
             event = TrainingEvent(job_id=request.job_id, attempt=1, sequence=sequence, step=step)
             yield trainer_pb2.WatchTrainingJobResponse(event=event)
@@ -190,6 +193,7 @@ class Judge(judge_pb2_grpc.JudgeServiceServicer):
     """Knows the evaluations and decisions that it was given."""
 
     evaluations: list[Evaluation] = field(default_factory=list)
+    promotions: list[Promotion] = field(default_factory=list)
     reign: judge_pb2.GetChampionResponse = field(default_factory=judge_pb2.GetChampionResponse)
     requests: list[Any] = field(default_factory=list)
 
@@ -202,7 +206,8 @@ class Judge(judge_pb2_grpc.JudgeServiceServicer):
         found = next((one for one in self.evaluations if one.id == request.evaluation_id), None)
         if found is None:
             raise NotFound(f"no evaluation {request.evaluation_id}")
-        return judge_pb2.GetEvaluationResponse(evaluation=found)
+        promotion = next((one for one in self.promotions if one.evaluation_id == found.id), None)
+        return judge_pb2.GetEvaluationResponse(evaluation=found, promotion=promotion)
 
     def ListEvaluations(self, request: Any, context: Any) -> judge_pb2.ListEvaluationsResponse:
         evaluations, token = paged(self.evaluations, request.page_token)
