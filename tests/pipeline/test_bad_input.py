@@ -1,13 +1,12 @@
 """Bad input, all of it: what the caller sees, what is counted, what is in the dead letters.
 
-The table of docs/operations.md says what is shown here.
+The table of docs/operations.md says what is shown here; test_full_disk.py has its last line.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -319,84 +318,3 @@ def test_a_model_path_that_does_not_exist_ends_the_program_for_good_and_is_named
     )
     assert done.returncode == 42, done.stderr
     assert missing in done.stderr
-
-
-# A full disk
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 8 MB; only root can make one."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    made = mount and subprocess.run(
-        [mount, "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)], capture_output=True, check=False
-    )
-    if not made or made.returncode:
-        pytest.skip("a small file system cannot be mounted here: not root, or no mount")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Take all space that is left."""
-    filler = folder / "filler"
-    with filler.open("wb", buffering=0) as file:
-        for size in (1 << 20, 1 << 12):
-            try:
-                while file.write(bytes(size)) == size:
-                    pass
-            except OSError:
-                continue
-    return filler
-
-
-def submit_until_full(curator: CuratorHouse) -> tuple[list[str], grpc.RpcError]:
-    """The texts that were acknowledged, and the first refusal."""
-    accepted: list[str] = []
-    for number in range(400):
-        text = f"{number:04d}" + "x" * 20_000
-        try:
-            assert curator.submit([document(text)]).accepted == 1
-        except grpc.RpcError as error:
-            return accepted, error
-        accepted.append(text)
-    raise AssertionError("the disk never ran full")
-
-
-def test_a_full_disk_refuses_with_a_time_to_come_again_and_loses_nothing(small_disk: Path) -> None:
-    with opened(CuratorHouse(small_disk)) as curator:
-        curator.submit_pairs([pair("before")])
-        filler = fill(small_disk)
-        accepted, error = submit_until_full(curator)
-        assert told(error) == ("RESOURCE_EXHAUSTED", "STORAGE_FULL")
-        assert details(error)["RetryInfo"].retry_delay.seconds == 30
-        assert details(error)["ErrorInfo"].metadata["retryable"] == "true"
-        assert counted(curator, "RESOURCE_EXHAUSTED") >= 1
-        filler.unlink()
-        assert curator.submit([document("after")]).accepted == 1
-        assert sorted(examples(curator)) == sorted(["before", *accepted, "after"])
-        assert curator.house.dead(EXAMPLES) == []
-        soon(lambda: _seen(curator) == len(accepted) + 2)
-        assert all(worker.failed() is None for worker in curator.workers)
-
-
-def test_a_cut_for_which_there_is_no_space_is_made_when_there_is(small_disk: Path) -> None:
-    with opened(CuratorHouse(small_disk)) as curator:
-        curator.submit_pairs([pair(f"text {n}") for n in range(3)])
-        soon(lambda: _seen(curator) == 3)
-        filler = fill(small_disk)
-        request = pb.CutReleaseRequest(pipeline="p", request_id="1")
-        with pytest.raises(grpc.RpcError) as raised:
-            curator.calls.CutRelease(request, timeout=2)
-        assert raised.value.code() in {grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED}
-        filler.unlink()
-        assert curator.final(curator.cut("1")).rows_ready == 3
-        assert len(curator.releases.under("p/")) == 1
-
-
-def _seen(curator: CuratorHouse) -> int:
-    return int(curator.calls.GetSelection(pb.GetSelectionRequest(pipeline="p")).seen)
