@@ -5,22 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from demo.setting import Run
+from longstream.childprocess import ServiceProgram
 from longstream.client import Addresses
 from longstream.errors import Refused
 from longstream.health import ask_health
 from longstream.suite import (
     DEFAULT_PORT_BASE,
     METRICS_PORT_OFFSET,
-    SuiteOptions,
     check_ports,
     forget_suite,
     hold,
-    installed_services,
-    programs,
     write_suite,
 )
 from longstream.supervisor import Event, Supervisor
@@ -34,11 +33,11 @@ class DemoFailed(Exception):
     """The loop cannot come to its end; the message says why and names the log to look into."""
 
 
-def free_port_base(options: Callable[[int], SuiteOptions]) -> int:
+def free_port_base(services_at: Callable[[int], Sequence[ServiceProgram]]) -> int:
     """The first base from the suite's usual one on whose ports are all free. Raises Refused without one."""
     for base in range(DEFAULT_PORT_BASE, _LAST_PORT, _PORT_STEP):
         try:
-            check_ports(programs(options(base), installed_services()))
+            check_ports(services_at(base))
         except Refused:
             continue
         return base
@@ -50,22 +49,22 @@ class LocalSuite:
 
     def __init__(
         self,
-        options: SuiteOptions,
-        pipeline: str,
+        run: Run,
+        services: Sequence[ServiceProgram],
         environ: Mapping[str, str],
         tell: Callable[[Event], None],
     ) -> None:
         """environ: of the services, beside what they are told anyway. tell: called from another thread."""
-        self._options = options
-        self._pipeline = pipeline
+        self._run = run
+        self._programs = services
         self._environ = environ
         self._tell = tell
-        self._programs = programs(options, installed_services())
         self._crashes: Counter[str] = Counter()
         self._failure = ""
-        logs = options.data / "logs"
+        logs = run.folder / "logs"
         self._supervisor = Supervisor(self._programs, logs, is_ready=_is_ready, tell=self._heard)
-        self._thread = threading.Thread(target=self._run, name="supervisor")
+        # A daemon: if this process ends otherwise than by leaving the block, the services end with it.
+        self._thread = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -107,18 +106,18 @@ class LocalSuite:
             self.check()
             time.sleep(every_s)
 
-    def _run(self) -> None:
+    def _supervise(self) -> None:
         try:
-            with hold(self._options.data):
+            with hold(self._run.folder):
                 try:
                     self._supervisor.run(self._environ)
                 finally:
-                    forget_suite(self._options.data)
+                    forget_suite(self._run.folder)
         except Exception as error:
             self._failure = f"the suite ended: {error}"
 
     def _heard(self, event: Event) -> None:
-        write_suite(self._options.data, (self._pipeline,), self._programs, self._supervisor.pids)
+        write_suite(self._run.folder, (self._run.pipeline,), self._programs, self._supervisor.pids)
         if event.kind == "ready":
             self._crashes[event.service] = 0
         self._crashes[event.service] += event.kind == "crashed"

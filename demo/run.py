@@ -13,7 +13,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -24,6 +25,7 @@ from demo.documents import documents, sendable
 from demo.local import DemoFailed, LocalSuite, free_port_base
 from demo.progress import Progress
 from demo.setting import Run, base_model, new_run, suite_environment, suite_options
+from longstream.childprocess import ServiceProgram
 from longstream.client import Client, Patience
 from longstream.commands.submit import Account, submit
 from longstream.errors import SuiteError
@@ -31,6 +33,7 @@ from longstream.health import ask_health
 from longstream.report import Facts, told, write_report
 from longstream.status import PipelineStatus, StatusReader, plain
 from longstream.storage import open_storage
+from longstream.suite import installed_services, programs
 from longstream.supervisor import Event
 from longstream.v1.records_pb2 import Evaluation, Promotion, Release, TrainingJob
 
@@ -59,10 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wishes = Wishes(
         data=args.data.resolve(), model=args.model or None, docs=args.docs, decide_by=args.decide_by
     )
-    # A terminal that closes and a system that shuts down end the demo as Ctrl-C does.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
-    with Progress(console, time.time) as progress:
+    with _ended_by_signals(), Progress(console, time.time) as progress:
         try:
             ended = run(wishes, progress)
             progress.say("the services are stopped")
@@ -119,10 +119,12 @@ def run(wishes: Wishes, progress: Progress) -> Ended:
     """From nothing to a decision and its report. Raises DemoFailed, SuiteError."""
     base = base_model(wishes.data, wishes.model, progress)
     this = new_run(wishes.data, base, wishes.decide_by)
-    port_base = free_port_base(lambda port: suite_options(this, port))
-    suite = LocalSuite(
-        suite_options(this, port_base), this.pipeline, suite_environment(this, os.environ), _teller(progress)
-    )
+
+    def services_at(port_base: int) -> list[ServiceProgram]:
+        return programs(suite_options(this, port_base), installed_services())
+
+    services = services_at(free_port_base(services_at))
+    suite = LocalSuite(this, services, suite_environment(this, os.environ), _teller(progress))
     began_s = time.time()
     progress.say(f"starting the suite; logs are in {this.folder / 'logs'}")
     with suite, Client(suite.addresses) as client:
@@ -152,8 +154,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _interrupted(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """A terminal that closes and a system that shuts down end the demo as Ctrl-C does."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    former = [signal.signal(number, interrupt) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, former, strict=True):
+            signal.signal(number, handler)
 
 
 def _submit(client: Client, docs: Path | None, progress: Progress) -> None:
@@ -185,12 +199,12 @@ def _follow(suite: LocalSuite, this: Run, progress: Progress, began_s: float) ->
                 before, changed_s = now, time.monotonic()
             if time.monotonic() - changed_s > _STALLED_S:
                 raise DemoFailed(f"nothing has moved for {_STALLED_S:.0f} s; see {this.folder / 'logs'}")
-            if _decided(status.pipelines[0], this.folder / "logs"):
+            if decided(status.pipelines[0], this.folder / "logs"):
                 return
             time.sleep(_LOOK_EVERY_S)
 
 
-def _decided(pipeline: PipelineStatus, logs: Path) -> bool:
+def decided(pipeline: PipelineStatus, logs: Path) -> bool:
     """Whether there is a decision. Raises DemoFailed where there will be none."""
     release, job, evaluation = pipeline.release, pipeline.job, pipeline.evaluation
     if release is not None and release.state == Release.STATE_FINAL and not release.rows_ready:
