@@ -162,11 +162,12 @@ def _ended_by_signals() -> Iterator[None]:
         raise KeyboardInterrupt
 
     numbers = (signal.SIGTERM, signal.SIGHUP)
-    former = [signal.signal(number, interrupt) for number in numbers]
+    heard = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]  # as under nohup
+    former = [signal.signal(number, interrupt) for number in heard]
     try:
         yield
     finally:
-        for number, handler in zip(numbers, former, strict=True):
+        for number, handler in zip(heard, former, strict=True):
             signal.signal(number, handler)
 
 
