@@ -102,13 +102,13 @@ def write_pipeline(path: Path, base_model: Path, limits: Mapping[str, float] = S
 
 def submit(campaign: Campaign) -> None:
     """Everything, retried until it is acknowledged."""
-    campaign.ask(lambda client: client.submit_documents(DOCUMENTS))
-    campaign.ask(lambda client: client.submit_pairs(PAIRS))
+    campaign.ask(lambda client: client.submit_documents(DOCUMENTS), curator="curator")
+    campaign.ask(lambda client: client.submit_pairs(PAIRS), curator="curator")
 
 
 def cut(campaign: Campaign, request_id: str = "cut-1") -> str:
     """The id of the release that this request opens, however often it is made."""
-    return campaign.ask(lambda client: client.cut_release(PIPELINE, request_id)).id
+    return campaign.ask(lambda client: client.cut_release(PIPELINE, request_id), curator="curator").id
 
 
 def final(campaign: Campaign, release_id: str) -> pb.Release:
@@ -141,7 +141,7 @@ def idle(log: LogFile, service: str) -> bool:
         case "curator":
             return log.done("examples", "curator-keepers") and log.done("curation", "curator-owners")
         case "instructor":
-            return log.done("selected", "instructor-writers")
+            return len(log.lines("selected")) > 0 and log.done("selected", "instructor-writers")
         case "trainer":
             jobs = {job.id: job.state for job in log.messages("training-jobs", pb.TrainingJob)}
             return pb.TrainingJob.STATE_SUCCEEDED in jobs.values()
