@@ -26,9 +26,12 @@ from longstream_curator.punkt import punkt_folder, read_punkt
 from longstream_curator.selection import Candidate, LongestK
 
 TARGET = 5.0
-DATA = Path(os.environ.get("LONGSTREAM_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 T = TypeVar("T")
+
+
+def _data() -> Path:
+    return Path(os.environ.get("LONGSTREAM_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def main() -> None:
@@ -71,7 +74,7 @@ def main() -> None:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--input", type=Path, default=DATA / "bench" / "pairs_52002.jsonl.gz")
+    parser.add_argument("--input", type=Path, default=_data() / "bench" / "pairs_52002.jsonl.gz")
     parser.add_argument("--nltk-data", type=Path, default=None)
     parser.add_argument("--k", type=int, default=1_000)
     parser.add_argument("--json", action="store_true", help="one JSON object per figure")
