@@ -1,4 +1,4 @@
-"""What holds for all tests: how hypothesis searches (the same in every `make test`, more in `make soak`), and Ctrl-C."""
+"""What holds for all tests: how hypothesis searches (alike in `make test`, more in `make soak`), and Ctrl-C."""
 
 from __future__ import annotations
 
