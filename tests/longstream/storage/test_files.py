@@ -181,7 +181,9 @@ open_storage(sys.argv[1]).put(b"content", "text/plain")
 """
 
 
-@pytest.mark.parametrize("point", [point for point in crash_points(PACKAGE) if point.startswith("storage.put.")])
+@pytest.mark.parametrize(
+    "point", [point for point in crash_points(PACKAGE) if point.startswith("storage.put.")]
+)
 def test_a_kill_leaves_the_whole_object_or_none_and_the_next_put_completes_it(
     point: str, storage: Storage, tmp_path: Path
 ) -> None:
