@@ -223,6 +223,7 @@ def test_a_model_that_will_not_load_is_tried_once_and_refused(llama: Path, tmp_p
 
 @pytest.mark.engine
 @pytest.mark.slow
+@pytest.mark.timeout(700)
 def test_an_engine_that_is_killed_is_noticed_and_replaced(
     vllm: LanguageModel, adapters: tuple[Adapter, Adapter]
 ) -> None:
@@ -243,7 +244,7 @@ def test_an_engine_that_is_killed_is_noticed_and_replaced(
     with pytest.raises(EngineUnavailable):
         vllm.generate(prompt("The"), Sampling(), timeout_s=PATIENT_S)
     eventually(lambda: not any(alive(pid) for pid in processes), within_s=10)
-    vllm.wait_ready(240)
+    vllm.wait_ready(540)
     assert by_adapter() == before
 
 
