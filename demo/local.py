@@ -25,6 +25,8 @@ from longstream.suite import (
 from longstream.supervisor import Event, Supervisor
 
 MOST_CRASHES = 3
+HURRIED_S = 8.0
+"""Drain of a run that has failed or was interrupted; then whatever still runs is killed."""
 _PORT_STEP = 2 * METRICS_PORT_OFFSET
 _LAST_PORT = 32_000  # below the ports that Linux gives to outgoing connections
 
@@ -45,7 +47,7 @@ def free_port_base(services_at: Callable[[int], Sequence[ServiceProgram]]) -> in
 
 
 class LocalSuite:
-    """Runs the installed services; leaving the block drains and stops them, a second Ctrl-C at once."""
+    """Runs the installed services; leaving the block drains and stops them, an error in it hurries them."""
 
     def __init__(
         self,
@@ -74,11 +76,11 @@ class LocalSuite:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self._supervisor.stop()
-        while self._thread.is_alive():
-            try:
-                self._thread.join()
-            except KeyboardInterrupt:
-                self._supervisor.stop()
+        if kind is not None:
+            # A run that is broken off will not be taken up again, so nobody waits for what it has in hand.
+            self._wait(HURRIED_S)
+            self._supervisor.stop()
+        self._wait(None)
 
     @property
     def by_name(self) -> dict[str, str]:
@@ -105,6 +107,13 @@ class LocalSuite:
         while not _is_ready(self.by_name[service]):
             self.check()
             time.sleep(every_s)
+
+    def _wait(self, timeout_s: float | None) -> None:
+        try:
+            self._thread.join(timeout_s)
+        except KeyboardInterrupt:
+            self._supervisor.stop()
+            self._thread.join(timeout_s)
 
     def _supervise(self) -> None:
         try:

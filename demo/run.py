@@ -67,9 +67,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             ended = run(wishes, progress)
             progress.say("the services are stopped")
         except KeyboardInterrupt:
-            progress.say("stopped; nothing is left running", "yellow")
+            progress.close()
+            progress.say("interrupted; nothing is left running", "yellow")
             return INTERRUPTED
         except (DemoFailed, SuiteError, OSError) as error:
+            progress.close()
             progress.say(f"failed: {error}", "bold red")
             return 1
     if args.json:
@@ -128,14 +130,17 @@ def run(wishes: Wishes, progress: Progress) -> Ended:
     began_s = time.time()
     progress.say(f"starting the suite; logs are in {this.folder / 'logs'}")
     with suite, Client(suite.addresses) as client:
-        suite.wait_for("curator")
-        _submit(client, wishes.docs, progress)
-        release = client.cut_release(this.pipeline)
-        progress.say(f"release {release.id[:8]} is being cut; engines load meanwhile")
-        _follow(suite, this, progress, began_s)
-        ended = _reported(client, this, progress)
-        progress.tell(ended.text())
-        progress.say("stopping the services, which takes some seconds")
+        try:
+            suite.wait_for("curator")
+            _submit(client, wishes.docs, progress)
+            release = client.cut_release(this.pipeline)
+            progress.say(f"release {release.id[:8]} is being cut; engines load meanwhile")
+            _follow(suite, this, progress, began_s)
+            ended = _reported(client, this, progress)
+            progress.tell(ended.text())
+        finally:
+            progress.close()
+            progress.say("stopping the services, which takes some seconds")
         return ended
 
 

@@ -62,6 +62,21 @@ def test_a_ready_service_is_found_by_others_and_ends_with_the_block(
     assert not (run.folder / SUITE_FILE).exists()
 
 
+def test_an_interrupted_demo_does_not_wait_for_work_in_hand(
+    started: Callable[[str], tuple[LocalSuite, list[Event]]],
+) -> None:
+    suite, told = started(SERVICE.replace("server.stop() or sys.exit(0)", "None"))
+
+    def interrupted() -> None:
+        with suite:
+            suite.wait_for("curator")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert told[-1].kind == "killed"
+
+
 def test_a_service_that_cannot_run_ends_the_demo_and_its_log_is_named(
     started: Callable[[str], tuple[LocalSuite, list[Event]]], run: Run
 ) -> None:
