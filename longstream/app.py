@@ -165,6 +165,7 @@ class _Life:
         self._app = app
         self._stop = stop
         self._ending = threading.Event()
+        self._given_up = threading.Event()
         self._begun: list[Component] = []
         self._started: list[Component] = []
 
@@ -200,6 +201,7 @@ class _Life:
         phase = _Phase(lambda: self._drain_each(deadline), "drain")
         while not phase.ended(_LOOK_EVERY_S):
             if self._stop.times(0.0) > 1 or time.monotonic() > deadline:
+                self._given_up.set()
                 return False
         return phase.error is None
 
@@ -224,15 +226,15 @@ class _Life:
         order = [(server, halfway), *((worker, deadline) for worker in workers)]
         _try_all(
             [
-                partial(_drain_by, component, end)
+                partial(self._drain_by, component, end)
                 for component, end in order
                 if any(component is started for started in self._started)
             ]
         )
 
-
-def _drain_by(component: Component, deadline: float) -> None:
-    component.drain(max(0.0, deadline - time.monotonic()))
+    def _drain_by(self, component: Component, deadline: float) -> None:
+        if not self._given_up.is_set():  # else it is being stopped by now
+            component.drain(max(0.0, deadline - time.monotonic()))
 
 
 def _try_all(acts: Sequence[Callable[[], None]]) -> None:

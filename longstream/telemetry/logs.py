@@ -29,7 +29,7 @@ _SECRET_NAMES = ("password", "secret", "token", "api_key", "authorization", "cre
 _TEXT_NAMES = frozenset(
     ("text", "document", "documents", "prompt", "prompts", "response", "responses", "instruction", "input")
 ) | frozenset(("output", "answer", "answers", "completion", "content", "messages", "value", "body"))
-_ORDINARY = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_DERIVED = frozenset(("message", "asctime", "taskName"))
 # Their messages name files, modules and attributes of our own, never a caller's data.
 _SPEAKING = (SuiteError, OSError, ImportError, AttributeError, NameError)
 
@@ -66,7 +66,13 @@ class JsonFormatter(logging.Formatter):
         context = current_trace()
         if context is not None:
             line |= {"trace_id": context.trace_id, "span_id": context.span_id}
-        own = {name: value for name, value in vars(record).items() if name not in _ORDINARY}
+        # Asked anew: a library may replace the factory of records by one whose records have more attributes.
+        ordinary = vars(logging.makeLogRecord({}))
+        own = {
+            name: value
+            for name, value in vars(record).items()
+            if name not in ordinary and name not in _DERIVED
+        }
         for name, value in {**_bound.get(), **own}.items():
             line.setdefault(name, self._field(name, value))
         if record.exc_info and record.exc_info[1] is not None:

@@ -179,6 +179,7 @@ def test_a_drain_is_bounded_and_its_rest_is_told_as_retry(parts: Parts) -> None:
     assert parts.run(drain_s=0.5) == RETRY
     assert 0.5 < time.monotonic() - begun < 3.0
     assert parts.told[-1] == "stop metrics"
+    assert "drain view" not in parts.told
 
 
 def test_the_server_gets_half_of_the_time_and_the_workers_the_rest(parts: Parts) -> None:

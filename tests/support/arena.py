@@ -192,8 +192,8 @@ class Arena:
         return self.house.facts(VERDICTS, ComparisonVerdict)
 
     def close(self) -> None:
+        self.worker.stop()  # before the judge may answer: what is under way must not end in this life
         self.judge.open.set()
-        self.worker.stop()
         self.owner.close()
         self.house.close()
 

@@ -78,9 +78,10 @@ class House:
         return self.started(Worker(self.bus, consumption, handler, options))
 
     def serve(self, *registrations: Registration, settings: ServerSettings | None = None) -> str:
-        """host:port of a server with these services, opened."""
+        """host:port of a server with these services, opened once the views know the past."""
         server = GrpcServer(settings or ServerSettings(), registrations, self.metrics)
         server.start()
+        soon(lambda: all(part.ready for part in self._parts))
         server.set_ready(True)
         self._closing.append(server.stop)
         return f"127.0.0.1:{server.port}"

@@ -139,3 +139,20 @@ def test_whatever_the_fields_hold_the_line_is_one_object(fields: dict[str, objec
     line = JsonFormatter("curator").format(record)
     assert "\n" not in line
     assert json.loads(line)["event"] == "event"
+
+
+def test_what_a_library_adds_to_every_record_is_no_field_of_ours(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = logging.getLogRecordFactory()
+
+    def marked(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = plain(*args, **kwargs)
+        record.engine_process = "MainProcess"
+        return record
+
+    monkeypatch.setattr(logging, "_logRecordFactory", marked)
+    log.info("pair kept", extra={"words": 3})
+    line = last(stream)
+    assert line["words"] == 3
+    assert "engine_process" not in line
