@@ -1,8 +1,12 @@
-"""The curator's calls: submissions into the stream, commands to the owner, and views of what was decided."""
+"""The curator's calls: submissions into the stream, commands to the owner, and views of what was decided.
+
+In: documents and pairs, which the submitter writes to `examples`, and cuts, which the port sends to `curation`.
+Out: what the views know of `releases`, of the owner's state and of `curator-state`. Nothing is decided here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import grpc
@@ -24,6 +28,7 @@ from longstream_curator.view import KeptRank
 
 MAX_RANKED = 1_000
 _WATCH_S = 1.0
+"""Longest wait for a change; bounds how late a watch notices that its caller has gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +37,9 @@ class CuratorViews:
 
     releases: View[Release]
     states: View[OwnerState]
+    """Each pipeline's OwnerState: which revision is in force."""
     kept: View[KeptRank | PartitionMarks]
+    """The changelog: ranks under `pipeline/example id`, one PartitionMarks a partition under `pipeline#...`."""
 
 
 class CuratorService(CuratorServiceServicer):
@@ -56,20 +63,17 @@ class CuratorService(CuratorServiceServicer):
 
     @property
     def in_force(self) -> bool:
-        """Whether every pipeline is in force, so that what is submitted now will be ranked."""
-        states = {name: self._views.states.get(name) for name in self._revisions}
-        return all(
-            state is not None and state.curation.revision.revision == self._revisions[name]
-            for name, state in states.items()
-        )
+        """Whether every pipeline is in force, as its file stands now: what is submitted before is not ranked."""
+        return all(self._revision_in_force(name) == revision for name, revision in self._revisions.items())
 
     def SubmitDocuments(
         self, requests: Iterator[pb.SubmitDocumentsRequest], context: grpc.ServicerContext
     ) -> pb.SubmitDocumentsResponse:
         """Make documents durable, message by message. Raises Unavailable before the pipelines are in force."""
+        del context
         account = Submission()
         for request in requests:
-            self._submit(lambda: self._submitter.add(request.documents, account), account, context)  # noqa: B023
+            self._submit(request.documents, account)
         return pb.SubmitDocumentsResponse(
             accepted=account.accepted, rejected=account.rejected, rejections=account.rejections
         )
@@ -78,15 +82,19 @@ class CuratorService(CuratorServiceServicer):
         self, requests: Iterator[pb.SubmitPairsRequest], context: grpc.ServicerContext
     ) -> pb.SubmitPairsResponse:
         """Make pairs durable, message by message. Raises Unavailable before the pipelines are in force."""
+        del context
         account = Submission()
         for request in requests:
-            self._submit(lambda: self._submitter.add(request.pairs, account), account, context)  # noqa: B023
+            self._submit(request.pairs, account)
         return pb.SubmitPairsResponse(
             accepted=account.accepted, rejected=account.rejected, rejections=account.rejections
         )
 
     def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:
-        """Rank the caller's own texts. Raises InvalidInput for too many, or an unknown metric."""
+        """Rank the caller's own texts, longest first; nothing is kept of them.
+
+        Raises InvalidInput for too many, or an unknown metric.
+        """
         del context
         if len(request.responses) > MAX_RANKED:
             raise InvalidInput(f"at most {MAX_RANKED} responses a call; rank in parts", field="responses")
@@ -94,23 +102,21 @@ class CuratorService(CuratorServiceServicer):
             raise InvalidInput("metric tokens needs a tokenizer file; use a pipeline", field="metric")
         used = metric(request.metric or "nltk-words")
         lengths = [used.count(text) for text in request.responses]
-        order = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+        # Equal lengths stay in the request's order.
+        longest_first = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+        wanted = request.k or len(lengths)
         ranked = [
-            pb.RankResponse.Ranked(index=index, length=lengths[index])
-            for index in order[: request.k or len(order)]
+            pb.RankResponse.Ranked(index=index, length=lengths[index]) for index in longest_first[:wanted]
         ]
         return pb.RankResponse(ranked=ranked, metric=used.version)
 
     def GetSelection(
         self, request: pb.GetSelectionRequest, context: grpc.ServicerContext
     ) -> pb.GetSelectionResponse:
-        """The first k and their reserve over all partitions, best rank first."""
+        """The first k and their reserve over all partitions, best rank first, and what all of them have seen."""
         del context
         must_run(request.pipeline, self._pipelines)
-        select = self._pipelines[request.pipeline].select
-        facts = (fact for _, fact in self._views.kept.under(f"{request.pipeline}/"))
-        ranked = sorted((f for f in facts if isinstance(f, KeptRank)), key=lambda fact: rank_of(fact.rank))
-        kept = ranked[: select.k + select.reserve]
+        kept = self._best(request.pipeline)
         chosen, token = page(
             kept,
             lambda fact: fact.rank.example_id,
@@ -120,8 +126,10 @@ class CuratorService(CuratorServiceServicer):
         )
         response = pb.GetSelectionResponse(
             selected=[
-                pb.GetSelectionResponse.Selected(rank=f.rank, source=f.source, external_id=f.external_id)
-                for f in chosen
+                pb.GetSelectionResponse.Selected(
+                    rank=fact.rank, source=fact.source, external_id=fact.external_id
+                )
+                for fact in chosen
             ],
             next_page_token=token,
             kept=len(kept),
@@ -139,7 +147,9 @@ class CuratorService(CuratorServiceServicer):
         """Open a release. Raises Refused while another one is open."""
         must_run(request.pipeline, self._pipelines)
         command = CurationRecord(pipeline=request.pipeline, request_id=request.request_id, cut=CutCommand())
-        key = f"{request.pipeline}/{self._port.send(command, time_left_s(context))}"
+        release_id = self._port.send(command, time_left_s(context))
+        key = f"{request.pipeline}/{release_id}"
+        # The answer came by the view of states; that of releases may be behind it.
         self._views.releases.catch_up(time_left_s(context))
         release = self._views.releases.wait(lambda view: view.get(key), time_left_s(context))
         return pb.CutReleaseResponse(release=release)
@@ -147,13 +157,13 @@ class CuratorService(CuratorServiceServicer):
     def GetRelease(
         self, request: pb.GetReleaseRequest, context: grpc.ServicerContext
     ) -> pb.GetReleaseResponse:
-        """A release, or the newest final one. Raises NotFound."""
+        """The release that is named, or the newest final one where none is. Raises NotFound."""
         del context
         must_run(request.pipeline, self._pipelines)
         for release in self._newest_first(request.pipeline):
-            if release.id == request.release_id or (
-                not request.release_id and release.state == Release.STATE_FINAL
-            ):
+            named = release.id == request.release_id
+            newest_final = not request.release_id and release.state == Release.STATE_FINAL
+            if named or newest_final:
                 return pb.GetReleaseResponse(release=release)
         raise NotFound(f"pipeline {request.pipeline} has no such release; cut one", field="release_id")
 
@@ -175,11 +185,11 @@ class CuratorService(CuratorServiceServicer):
     def WatchReleases(
         self, request: pb.WatchReleasesRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchReleasesResponse]:
-        """The releases as they are, oldest first, then each change."""
+        """The releases as they are, oldest first, then each change until the caller leaves."""
         must_run(request.pipeline, self._pipelines)
         told: dict[str, bytes] = {}
         while context.is_active():
-            version = self._views.releases.version
+            version = self._views.releases.version  # before the reading: a change during it ends the wait
             for release in reversed(self._newest_first(request.pipeline)):
                 value = release.SerializeToString(deterministic=True)
                 if told.get(release.id) != value:
@@ -187,12 +197,25 @@ class CuratorService(CuratorServiceServicer):
                     yield pb.WatchReleasesResponse(release=release)
             self._views.releases.wait_change(version, _WATCH_S)
 
-    def _submit(self, add: Callable[[], None], account: Submission, context: grpc.ServicerContext) -> None:
+    def _revision_in_force(self, pipeline: str) -> str | None:
+        """The revision that the owner last put into `examples`; None before it has any state."""
+        state = self._views.states.get(pipeline)
+        return None if state is None else state.curation.revision.revision
+
+    def _submit(self, items: Sequence[pb.Document | pb.Pair], account: Submission) -> None:
+        """Write one message's items and add them to the call's account."""
         if not self.in_force:
             raise Unavailable("the pipelines are not in force yet; try again in a moment")
         before = account.accepted
-        add()
+        self._submitter.add(items, account)
         self._metrics.accepted(account.accepted - before)
+
+    def _best(self, pipeline: str) -> list[KeptRank]:
+        select = self._pipelines[pipeline].select
+        facts = [fact for _, fact in self._views.kept.under(f"{pipeline}/")]
+        ranks = [fact for fact in facts if isinstance(fact, KeptRank)]
+        # Each partition keeps so many, any of which could be the best; so the union is cut again.
+        return sorted(ranks, key=lambda fact: rank_of(fact.rank))[: select.k + select.reserve]
 
     def _marks(self, pipeline: str) -> list[PartitionMarks]:
         facts = self._views.kept.under(f"{pipeline}#")
@@ -200,4 +223,5 @@ class CuratorService(CuratorServiceServicer):
 
     def _newest_first(self, pipeline: str) -> list[Release]:
         releases = [release for _, release in self._views.releases.under(f"{pipeline}/")]
+        # An id begins with the release's number, padded with zeros.
         return sorted(releases, key=lambda release: release.id, reverse=True)

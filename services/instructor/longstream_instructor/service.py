@@ -29,11 +29,15 @@ from longstream_instructor.writer import Writer, Written
 
 
 class InstructorService(InstructorServiceServicer):
-    """Handler of `selected` and servicer of `Generate`, over one language model."""
+    """Handler of `selected` and servicer of `Generate`, over one language model.
+
+    Both write with the same writer; only a call has no ids for its row, and writes nothing into the log.
+    """
 
     def __init__(
         self, model: LanguageModel, pipelines: PipelineTopics, metrics: InstructorMetrics, timeout_s: float
     ) -> None:
+        """timeout_s: of one generation for a task; a call's own deadline holds for the call."""
         self._model = model
         self._pipelines = pipelines
         self._writer = Writer(model, timeout_s)
@@ -51,12 +55,12 @@ class InstructorService(InstructorServiceServicer):
         return ()
 
     def handle(self, record: Record) -> Sequence[Output]:
-        """Write the row of a task, accepted or refused."""
+        """Write the row of a task, accepted or refused. Raises InvalidInput, or what the model raises."""
         task = parse(SelectedTask, record)
-        spec = _spec(task)
-        written = self._writer.write(task.example.response, task.example.id, spec)
+        document = task.example.response  # the text that the instruction is to be written for
+        written = self._writer.write(document, task.example.id, _instruct(task))
         self._metrics.written(written)
-        return [self._row(task, self._described(written))]
+        return [self._output(task, self._row(written))]
 
     def refuse(self, record: Record, error: SuiteError) -> Sequence[Output]:
         """A refused row for a task that cannot be done; none where not even its id can be read."""
@@ -65,24 +69,31 @@ class InstructorService(InstructorServiceServicer):
         except InvalidInput:
             return ()
         self._metrics.refused(error.reason)
-        return [self._row(task, Row(refusal=error.reason))] if task.row_id else ()
+        if not task.row_id:  # no release waits for it
+            return ()
+        return [self._output(task, Row(refusal=error.reason))]
 
     def Generate(self, request: pb.GenerateRequest, context: grpc.ServicerContext) -> pb.GenerateResponse:
-        """One document, now. Raises InvalidInput, EngineUnavailable, EngineDied, DeadlineExceeded."""
-        spec = Instruct(seed=request.seed)
+        """One document, now, in the style that is asked for, or else in one that is drawn.
+
+        Raises InvalidInput, EngineUnavailable, EngineDied, DeadlineExceeded.
+        """
+        settings = Instruct(seed=request.seed)  # a call names no pipeline, so the defaults hold
         document_id = digest("document", request.document)
         timeout_s = time_left_s(context)
         if request.style:
             style = _style(request.style)
-            written = self._writer.write_as(style, request.document, document_id, spec, timeout_s)
+            written = self._writer.write_as(style, request.document, document_id, settings, timeout_s)
         else:
-            written = self._writer.write(request.document, document_id, spec, timeout_s)
+            written = self._writer.write(request.document, document_id, settings, timeout_s)
         self._metrics.written(written)
-        row = self._described(written)
-        shared = {field.name for field in pb.GenerateResponse.DESCRIPTOR.fields}
-        return pb.GenerateResponse(**{f.name: value for f, value in row.ListFields() if f.name in shared})
+        # The answer's fields are fields of a row, under the same names: a row without its ids and its seed.
+        answered = {field.name for field in pb.GenerateResponse.DESCRIPTOR.fields}
+        row_fields = {field.name: value for field, value in self._row(written).ListFields()}
+        return pb.GenerateResponse(**{name: row_fields[name] for name in answered & row_fields.keys()})
 
-    def _described(self, written: Written) -> Row:
+    def _row(self, written: Written) -> Row:
+        """What was written and what made it; the ids are those of whoever asked, and come later."""
         identity = self._model.identity
         return Row(
             instruction=written.instruction,
@@ -98,7 +109,8 @@ class InstructorService(InstructorServiceServicer):
             completion_tokens=written.completion.completion_tokens,
         )
 
-    def _row(self, task: SelectedTask, row: Row) -> Output:
+    def _output(self, task: SelectedTask, row: Row) -> Output:
+        """The row under the ids of its task, ready to be committed."""
         row.pipeline, row.row_id, row.release_id = task.pipeline, task.row_id, task.release_id
         row.example_id = task.example.id
         return self._pipelines.output(
@@ -106,7 +118,8 @@ class InstructorService(InstructorServiceServicer):
         )
 
 
-def _spec(task: SelectedTask) -> Instruct:
+def _instruct(task: SelectedTask) -> Instruct:
+    """The `instruct` section that the release was cut with; it travels with the task, as JSON."""
     try:
         return Instruct.model_validate_json(task.task)
     except ValidationError:

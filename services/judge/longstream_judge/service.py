@@ -1,4 +1,8 @@
-"""The judge's calls: commands to the owner, and views of what it has decided."""
+"""The judge's calls: commands to the owner, and views of what it has decided.
+
+In: evaluations and rollbacks, which the port sends to `judging`. Out: what the views know of `evaluations`,
+`promotions` and `models`. Where an id is empty that could name a champion, the base model is meant.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,7 @@ from longstream.v1.records_pb2 import EvaluateModel, Evaluation, JudgingCommand,
 from longstream.view import View
 
 _HISTORY = 100
+"""Decisions that come with a champion, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,7 @@ class JudgeService(JudgeServiceServicer):
     """Servicer of JudgeService; any replica answers for every pipeline."""
 
     def __init__(self, port: CommandPort, views: JudgeViews, pipelines: frozenset[str]) -> None:
+        """pipelines: the names of those that this service runs."""
         self._port = port
         self._views = views
         self._pipelines = pipelines
@@ -39,12 +45,16 @@ class JudgeService(JudgeServiceServicer):
     def CreateEvaluation(
         self, request: pb.CreateEvaluationRequest, context: grpc.ServicerContext
     ) -> pb.CreateEvaluationResponse:
-        """Queue an evaluation of a model against whoever reigns when it starts."""
+        """Queue an evaluation of a model against whoever reigns when it starts.
+
+        Raises InvalidInput, NotFound for the pipeline, Refused for a model that is not there.
+        """
         if not request.model_id:
             raise InvalidInput("model_id must be set", field="model_id")
         command = JudgingCommand(evaluate=EvaluateModel(model_id=request.model_id))
-        evaluation_id = self._commanded(request, command, context)
+        evaluation_id = self._send(request, command, context)
         key = f"{request.pipeline}/{evaluation_id}"
+        # The answer came by the view of states; that of evaluations may be behind it.
         self._views.evaluations.catch_up(time_left_s(context))
         evaluation = self._views.evaluations.wait(lambda view: view.get(key), time_left_s(context))
         return pb.CreateEvaluationResponse(evaluation=evaluation)
@@ -58,7 +68,7 @@ class JudgeService(JudgeServiceServicer):
         if evaluation is None:
             raise NotFound(f"pipeline {request.pipeline} has no such evaluation", field="evaluation_id")
         promotion = None
-        if evaluation.promotion_id:  # written in one act with it; its view may only be a moment behind
+        if evaluation.promotion_id:  # committed with the evaluation; its view may only be a moment behind
             key = f"{request.pipeline}/{evaluation.promotion_id}"
             promotion = self._views.promotions.wait(lambda view: view.get(key), time_left_s(context))
         return pb.GetEvaluationResponse(evaluation=evaluation, promotion=promotion)
@@ -83,31 +93,35 @@ class JudgeService(JudgeServiceServicer):
     def GetChampion(
         self, request: pb.GetChampionRequest, context: grpc.ServicerContext
     ) -> pb.GetChampionResponse:
-        """Who reigns, and the decisions that led there, newest first."""
+        """Who reigns (nobody: the base model), and the decisions that led there, newest first."""
         must_run(request.pipeline, self._pipelines)
         decisions = [promotion for _, promotion in self._views.promotions.under(f"{request.pipeline}/")]
         decisions.sort(key=lambda promotion: promotion.sequence, reverse=True)
+        # Every decision, a refusal too, names who reigns after it.
+        champion_id = decisions[0].champion_id if decisions else ""
         champion = None
-        if decisions and decisions[0].champion_id:
-            key = f"{request.pipeline}/{decisions[0].champion_id}"
+        if champion_id:  # a model is known before it is judged; only this view of it may be behind
+            key = f"{request.pipeline}/{champion_id}"
             champion = self._views.models.wait(lambda view: view.get(key), time_left_s(context))
         return pb.GetChampionResponse(champion=champion, history=decisions[:_HISTORY])
 
     def Rollback(self, request: pb.RollbackRequest, context: grpc.ServicerContext) -> pb.RollbackResponse:
         """Put the champion's predecessor back. Raises Refused if another champion reigns than expected."""
         roll_back = RollBack(expected_champion_id=request.expected_champion_id, reason=request.reason)
-        promotion_id = self._commanded(request, JudgingCommand(roll_back=roll_back), context)
+        promotion_id = self._send(request, JudgingCommand(roll_back=roll_back), context)
         key = f"{request.pipeline}/{promotion_id}"
+        # As above: the view of promotions may be behind that of states.
         self._views.promotions.catch_up(time_left_s(context))
         promotion = self._views.promotions.wait(lambda view: view.get(key), time_left_s(context))
         return pb.RollbackResponse(promotion=promotion)
 
-    def _commanded(
+    def _send(
         self,
         request: pb.CreateEvaluationRequest | pb.RollbackRequest,
         command: JudgingCommand,
         context: grpc.ServicerContext,
     ) -> str:
+        """Have the owner apply the command; returns the id of the evaluation or promotion that it made."""
         must_run(request.pipeline, self._pipelines)
         command.pipeline, command.request_id = request.pipeline, request.request_id
         return self._port.send(command, time_left_s(context))

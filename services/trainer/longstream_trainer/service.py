@@ -1,4 +1,8 @@
-"""The trainer's calls: commands to the owner, and views of what it has decided."""
+"""The trainer's calls: commands to the owner, and views of what it has decided.
+
+In: jobs to create or cancel, which the port sends to `training`. Out: what the views know of `training-jobs` and
+`models`, and a job's `training-events`, which no view keeps: a watch reads them from the log.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +33,8 @@ from longstream.view import View
 
 _ENDED = frozenset({TrainingJob.STATE_SUCCEEDED, TrainingJob.STATE_FAILED, TrainingJob.STATE_CANCELLED})
 _BATCH = 500
-_Commanding = pb.CreateTrainingJobRequest | pb.CancelTrainingJobRequest
+_POLL_S = 0.2
+_CommandRequest = pb.CreateTrainingJobRequest | pb.CancelTrainingJobRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +56,7 @@ class TrainerService(TrainerServiceServicer):
         views: TrainerViews,
         pipelines: frozenset[str],
     ) -> None:
+        """bus, layout: where a job's events are read. pipelines: the names of those that this service runs."""
         self._bus = bus
         self._layout = layout
         self._port = port
@@ -60,34 +66,31 @@ class TrainerService(TrainerServiceServicer):
     def CreateTrainingJob(
         self, request: pb.CreateTrainingJobRequest, context: grpc.ServicerContext
     ) -> pb.CreateTrainingJobResponse:
-        """Queue a job for a final release."""
+        """Queue a job for a final release. Raises InvalidInput, Refused for a release that is not final."""
         if not request.release_id:
             raise InvalidInput("release_id must be set", field="release_id")
         create = CreateTraining(release_id=request.release_id, recipe=request.recipe)
-        job = self._commanded(request, TrainingCommand(create=create), context)
+        job = self._send(request, TrainingCommand(create=create), context)
         return pb.CreateTrainingJobResponse(job=job)
 
     def CancelTrainingJob(
         self, request: pb.CancelTrainingJobRequest, context: grpc.ServicerContext
     ) -> pb.CancelTrainingJobResponse:
-        """Stop a job that is queued or running."""
-        self._job(request.pipeline, request.job_id)
+        """Stop a job that is queued or running. Raises NotFound, Refused for a job that has ended."""
+        self._job(request.pipeline, request.job_id)  # for its NotFound, before anything is sent
         cancel = CancelTraining(job_id=request.job_id)
-        job = self._commanded(request, TrainingCommand(cancel=cancel), context)
+        job = self._send(request, TrainingCommand(cancel=cancel), context)
         return pb.CancelTrainingJobResponse(job=job)
 
     def GetTrainingJob(
         self, request: pb.GetTrainingJobRequest, context: grpc.ServicerContext
     ) -> pb.GetTrainingJobResponse:
-        """A job as it stands, with its model once there is one."""
+        """A job as it stands, with its model once there is one. Raises NotFound."""
         job = self._job(request.pipeline, request.job_id)
-        key = f"{job.pipeline}/{job.model_id}"
-        # Written in one act with the job; the view of models may only be a moment behind that of jobs.
-        model = (
-            self._views.models.wait(lambda view: view.get(key), time_left_s(context))
-            if job.model_id
-            else None
-        )
+        model = None
+        if job.model_id:  # committed with the job; its view may only be a moment behind
+            key = f"{job.pipeline}/{job.model_id}"
+            model = self._views.models.wait(lambda view: view.get(key), time_left_s(context))
         return pb.GetTrainingJobResponse(job=job, model=model)
 
     def ListTrainingJobs(
@@ -107,16 +110,18 @@ class TrainerService(TrainerServiceServicer):
     def WatchTrainingJob(
         self, request: pb.WatchTrainingJobRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchTrainingJobResponse]:
-        """The job's events from the first on, until the job has ended and all are told."""
+        """The job's events from the first on, until the job has ended and all are told. Raises NotFound."""
         self._job(request.pipeline, request.job_id)
         key = pipeline_key(request.pipeline, request.job_id)
+        # The partition that the pipeline's name decides holds the events of other jobs too.
         partition = Partition(TRAINING_EVENTS, self._layout.partition(request.pipeline))
         reader = self._bus.reader([partition])
         try:
             while context.is_active():
-                # Asked before reading: events written before the end was are then in what is read.
+                # Asked before reading: the last events are written no later than the end, so once the end is
+                # seen they are in what is read, and the first empty poll says that all are told.
                 ended = self._job(request.pipeline, request.job_id).state in _ENDED
-                records = reader.poll(_BATCH, 0.2)
+                records = reader.poll(_BATCH, _POLL_S)
                 for record in records:
                     if record.key == key:
                         yield pb.WatchTrainingJobResponse(event=parse(TrainingEvent, record))
@@ -125,16 +130,20 @@ class TrainerService(TrainerServiceServicer):
         finally:
             reader.close()
 
-    def _commanded(
-        self, request: _Commanding, command: TrainingCommand, context: grpc.ServicerContext
+    def _send(
+        self, request: _CommandRequest, command: TrainingCommand, context: grpc.ServicerContext
     ) -> TrainingJob:
+        """Have the owner apply the command; returns the job that it made or touched, as it stands after that."""
         must_run(request.pipeline, self._pipelines)
         command.pipeline, command.request_id = request.pipeline, request.request_id
-        key = f"{request.pipeline}/{self._port.send(command, time_left_s(context))}"
+        job_id = self._port.send(command, time_left_s(context))
+        key = f"{request.pipeline}/{job_id}"
+        # The answer came by the view of states; that of jobs may be behind, and show the job as it was before.
         self._views.jobs.catch_up(time_left_s(context))
         return self._views.jobs.wait(lambda view: view.get(key), time_left_s(context))
 
     def _job(self, pipeline: str, job_id: str) -> TrainingJob:
+        """The job as this replica's view has it. Raises NotFound for the pipeline or the job."""
         must_run(pipeline, self._pipelines)
         job = self._views.jobs.get(f"{pipeline}/{job_id}")
         if job is None:
