@@ -65,6 +65,10 @@ bench: setup ## Run every benchmark, or one: BENCH=embedded_log
 	done; \
 	[ -z "$${failed:-}" ] || { echo "Failed:$$failed"; exit 1; }
 
+.PHONY: kafka
+kafka: setup ## Start a real Kafka broker here until Ctrl-C (needs Java 17; Maven brings the rest); PORT=9092
+	@$(BIN)/python -m scripts.kafka $(if $(PORT),--port $(PORT))
+
 .PHONY: soak
 soak: setup ## For ROUNDS=5 rounds: every kill again, and 2,000 new examples for each property
 	@for round in $$(seq $(ROUNDS)); do \

@@ -49,6 +49,12 @@ def declared(folder: Path) -> set[str]:
     return {str(Requirement(item)) for item in project["dependencies"] if not item.startswith("longstream==")}
 
 
+def without_version(item: str) -> str:
+    requirement = Requirement(item)
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return requirement.name + extras
+
+
 def test_there_is_a_lock_for_each_image_and_each_kind_of_machine() -> None:
     gpu = {"curator", "instructor", "trainer", "judge"}
     assert set(NAMES) == gpu | {"instructor-cpu", "judge-cpu", "dev-cpu", "dev-gpu", "setup"}
@@ -78,7 +84,7 @@ def test_an_image_is_asked_for_what_its_service_declares(image: str) -> None:
     service = image.removesuffix("-cpu")
     builds = CPU_BUILDS if image.endswith("-cpu") else {}
     own = {builds.get(item, item) for item in declared(ROOT / "services" / service)}
-    library = {Requirement(item).name for item in declared(ROOT)}
+    library = {without_version(item) for item in declared(ROOT)}
     assert {str(item) for item in wanted(image)} == own | library
 
 

@@ -1,4 +1,4 @@
-"""A process that works on an embedded log, to be killed or stopped: `python -m tests.support.log_actor`.
+"""A process that works on a log, to be killed or stopped: `python -m tests.support.log_actor`.
 
 relay: reads `in`, writes each record to `out` and a mark to the compacted `state`, until all of `in` is
 committed. publish: writes numbered batches to `in`, one act per batch. housekeep: one round long after all
@@ -9,63 +9,88 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections.abc import Sequence
-from pathlib import Path
 
-from longstream.bus import Output, Polled, Record, Topic
+from longstream.bus import Bus, Output, Partition, Polled, Record, Subscription, Topic
 from longstream.bus.embedded import EmbeddedBus
-from longstream.errors import Fenced
+from longstream.bus.opening import open_bus
+from longstream.errors import Fenced, Unavailable
+from longstream.view import read_to_end
 from tests.support.buses import ends_of
 
-TOPICS = (
-    Topic(name="in", partitions=3, cleanup="delete"),
-    Topic(name="out", partitions=2, cleanup="delete"),
-    Topic(name="state", partitions=3, cleanup="compact"),
-)
+
+def topics_of(prefix: str = "") -> tuple[Topic, ...]:
+    """The topics of one test; a broker, which outlives it, needs a prefix."""
+    return (
+        Topic(name=f"{prefix}in", partitions=3, cleanup="delete"),
+        Topic(name=f"{prefix}out", partitions=2, cleanup="delete"),
+        Topic(name=f"{prefix}state", partitions=3, cleanup="compact"),
+    )
+
+
+TOPICS = topics_of()
 FENCED = 3
 """Exit status of a relay whose commit or poll was refused."""
 
 
-def outputs_of(records: Sequence[Record]) -> list[Output]:
+def outputs_of(records: Sequence[Record], prefix: str = "") -> list[Output]:
     """Each record once to `out`, and its number to `state` in the partition that it came from."""
-    copied = [Output(topic="out", key=record.key, value=record.value) for record in records]
+    copied = [Output(topic=f"{prefix}out", key=record.key, value=record.value) for record in records]
     marks = [
-        Output(topic="state", key=b"last", value=record.key, partition=record.partition.index)
+        Output(topic=f"{prefix}state", key=b"last", value=record.key, partition=record.partition.index)
         for record in records
     ]
     return copied + marks
 
 
-def relay(bus: EmbeddedBus, arguments: argparse.Namespace) -> None:
+def relay(bus: Bus, arguments: argparse.Namespace) -> None:
     """Copy until nothing is left. With --hold, wait for a line on standard input before each commit."""
-    subscription = bus.subscribe("relays", ["in"], arguments.member)
-    partitions = bus.partitions("in")
-    ends = bus.ends(partitions)
-    while any((bus.committed("relays", partition) or 0) < end for partition, end in ends.items()):
+    group, read = f"{arguments.prefix}relays", f"{arguments.prefix}in"
+    subscription = bus.subscribe(group, [read], arguments.member)
+    # Up to the last record and not up to the end: what ends a transaction takes an offset too.
+    ends = ends_of(read_to_end(bus, bus.partitions(read)))
+    while any((bus.committed(group, partition) or 0) < end for partition, end in ends.items()):
         polled: Polled = subscription.poll(arguments.batch, 0.2)
         if not polled.records:
             continue
         if arguments.hold:
             print("holding", flush=True)
             sys.stdin.readline()
-        subscription.commit(outputs_of(polled.records), ends_of(polled.records))
+        commit(subscription, outputs_of(polled.records, arguments.prefix), ends_of(polled.records))
     subscription.close()
 
 
-def publish(bus: EmbeddedBus, arguments: argparse.Namespace) -> None:
+def commit(subscription: Subscription, outputs: list[Output], positions: dict[Partition, int]) -> None:
+    """Commit as a worker does: while the log is away, try again."""
+    while True:
+        try:
+            subscription.commit(outputs, positions)
+            return
+        except Unavailable:
+            time.sleep(0.1)
+
+
+def publish(bus: Bus, arguments: argparse.Namespace) -> None:
     """--batches acts of --batch records each, keyed by this member's name and a number."""
     for batch in range(arguments.batches):
         first = batch * arguments.batch
         numbers = range(first, first + arguments.batch)
         bus.publish(
-            [Output(topic="in", key=b"%s-%06d" % (arguments.member.encode(), n), value=b"v") for n in numbers]
+            [
+                Output(
+                    topic=f"{arguments.prefix}in", key=b"%s-%06d" % (arguments.member.encode(), n), value=b"v"
+                )
+                for n in numbers
+            ]
         )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("act", choices=["relay", "publish", "housekeep"])
-    parser.add_argument("log", type=Path)
+    parser.add_argument("log", help="URL of the bus")
+    parser.add_argument("--prefix", default="", help="of its topics and its group")
     parser.add_argument("--member", default="member")
     parser.add_argument("--batch", type=int, default=10)
     parser.add_argument("--batches", type=int, default=5)
@@ -73,8 +98,8 @@ def main() -> int:
     parser.add_argument("--now-s", type=float, default=0.0)
     parser.add_argument("--hold", action="store_true")
     arguments = parser.parse_args()
-    with EmbeddedBus(arguments.log, session_timeout_s=arguments.session_s) as bus:
-        bus.create_topics(TOPICS)
+    with open_bus(arguments.log, session_timeout_s=arguments.session_s) as bus:
+        bus.create_topics(topics_of(arguments.prefix))
         try:
             match arguments.act:
                 case "relay":
@@ -82,6 +107,7 @@ def main() -> int:
                 case "publish":
                     publish(bus, arguments)
                 case _:
+                    assert isinstance(bus, EmbeddedBus)
                     bus.housekeep(arguments.now_s)
         except Fenced:
             return FENCED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,15 +12,31 @@ import pytest
 
 from longstream.bus import Bus, Topic
 from longstream.bus.opening import open_bus
+from scripts.kafka import LocalBroker
+from tests.support import broker as brokers
 
 Opener = Callable[[], Bus]
 TopicMaker = Callable[..., str]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    with brokers.running(tmp_path_factory.mktemp("kafka")) as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
 def bus_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where the log of this test is. Add a parameter to hold another kind of bus to the same contract."""
+    if request.param == "kafka":
+        return f"kafka:{request.getfixturevalue('broker').address}"
     return f"{request.param}:{tmp_path / 'log.db'}"
+
+
+@pytest.fixture
+def group(request: pytest.FixtureRequest) -> str:
+    """A name that no other test uses: groups and topics outlive a test on a broker."""
+    return f"{request.node.originalname[:60]}-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture
@@ -35,12 +52,12 @@ def bus(open_another: Opener) -> Bus:
 
 
 @pytest.fixture
-def new_topic(bus: Bus, request: pytest.FixtureRequest) -> TopicMaker:
+def new_topic(bus: Bus, group: str) -> TopicMaker:
     """Creates a topic of a fresh name, since a broker outlives a test."""
     numbers = itertools.count()
 
     def create(partitions: int = 4) -> str:
-        name = f"{request.node.originalname}-{next(numbers)}"
+        name = f"{group}-{next(numbers)}"
         bus.create_topics([Topic(name=name, partitions=partitions, cleanup="delete")])
         return name
 

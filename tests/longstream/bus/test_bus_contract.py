@@ -38,13 +38,13 @@ def test_partitions_are_listed_in_order(bus: Bus, new_topic: TopicMaker) -> None
     assert bus.partitions(topic) == (Partition(topic, 0), Partition(topic, 1), Partition(topic, 2))
 
 
-def test_a_topic_that_was_never_created_is_not_found(bus: Bus) -> None:
+def test_a_topic_that_was_never_created_is_not_found(bus: Bus, group: str) -> None:
     with pytest.raises(NotFound):
         bus.partitions("nowhere")
     with pytest.raises(NotFound):
         bus.publish([Output(topic="nowhere", key=b"k", value=b"v")])
     with pytest.raises(NotFound):
-        bus.subscribe("group", ["nowhere"], "member")
+        bus.subscribe(group, ["nowhere"], "member")
 
 
 def test_creating_a_topic_again_is_harmless_but_not_with_other_partitions(
@@ -115,11 +115,11 @@ def test_an_offset_is_never_used_twice_and_ends_lie_behind_it(bus: Bus, new_topi
 
 
 def test_partitions_come_before_their_records_and_a_new_group_starts_at_the_beginning(
-    bus: Bus, new_topic: TopicMaker
+    bus: Bus, new_topic: TopicMaker, group: str
 ) -> None:
     topic = new_topic(4)
     bus.publish(numbered(topic, 40))
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     assert gain(subscription, 4) == set(bus.partitions(topic))
     records = take(subscription, 40)
     assert keys(records) == keys(numbered(topic, 40))
@@ -127,28 +127,32 @@ def test_partitions_come_before_their_records_and_a_new_group_starts_at_the_begi
     assert subscription.poll(10, 0.2).records == ()
 
 
-def test_what_was_handed_out_comes_again_only_to_the_next_life(bus: Bus, new_topic: TopicMaker) -> None:
+def test_what_was_handed_out_comes_again_only_to_the_next_life(
+    bus: Bus, new_topic: TopicMaker, group: str
+) -> None:
     topic, other = new_topic(2), new_topic(2)
     bus.publish(numbered(topic, 20))
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     gain(subscription, 2)
     half = take(subscription, 10, max_records=10)
     subscription.commit(copies(half, other), ends_of(half))
     rest = take(subscription, 10)
     subscription.close()
 
-    returned = bus.subscribe("group", [topic], "member")
+    returned = bus.subscribe(group, [topic], "member")
     gain(returned, 2)
     assert keys(take(returned, 10)) == keys(rest)
 
 
-def test_outputs_and_positions_move_together(bus: Bus, open_another: Opener, new_topic: TopicMaker) -> None:
+def test_outputs_and_positions_move_together(
+    bus: Bus, open_another: Opener, new_topic: TopicMaker, group: str
+) -> None:
     topic, other = new_topic(1), new_topic(1)
     partition = bus.partitions(topic)[0]
     bus.publish(numbered(topic, 5))
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     gain(subscription, 1)
-    assert bus.committed("group", partition) is None
+    assert bus.committed(group, partition) is None
     assert subscription.committed(partition) == 0
     records = take(subscription, 5)
     written = subscription.commit(copies(records, other), ends_of(records))
@@ -157,29 +161,33 @@ def test_outputs_and_positions_move_together(bus: Bus, open_another: Opener, new
         position.offset for position in written
     ]
     assert (
-        elsewhere.committed("group", partition) == subscription.committed(partition) == records[-1].offset + 1
+        elsewhere.committed(group, partition) == subscription.committed(partition) == records[-1].offset + 1
     )
 
 
-def test_a_commit_that_fails_writes_nothing_and_can_be_repeated(bus: Bus, new_topic: TopicMaker) -> None:
+def test_a_commit_that_fails_writes_nothing_and_can_be_repeated(
+    bus: Bus, new_topic: TopicMaker, group: str
+) -> None:
     topic, other = new_topic(1), new_topic(1)
     bus.publish(numbered(topic, 3))
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     gain(subscription, 1)
     records = take(subscription, 3)
     with pytest.raises(NotFound):
         subscription.commit([*copies(records, other), *copies(records, "nowhere")], ends_of(records))
     assert contents(bus, other) == []
-    assert bus.committed("group", Partition(topic, 0)) is None
+    assert bus.committed(group, Partition(topic, 0)) is None
     subscription.commit(copies(records, other), ends_of(records))
     assert len(contents(bus, other)) == 3
 
 
-def test_a_commit_may_repeat_its_position_but_not_go_back_or_beyond(bus: Bus, new_topic: TopicMaker) -> None:
+def test_a_commit_may_repeat_its_position_but_not_go_back_or_beyond(
+    bus: Bus, new_topic: TopicMaker, group: str
+) -> None:
     topic, other = new_topic(1), new_topic(1)
     partition = Partition(topic, 0)
     bus.publish(numbered(topic, 3))
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     gain(subscription, 1)
     take(subscription, 3)
     subscription.commit([], {partition: 2})
@@ -193,9 +201,11 @@ def test_a_commit_may_repeat_its_position_but_not_go_back_or_beyond(bus: Bus, ne
     assert subscription.committed(partition) == 2
 
 
-def test_an_act_before_the_first_record_commits_the_beginning(bus: Bus, new_topic: TopicMaker) -> None:
+def test_an_act_before_the_first_record_commits_the_beginning(
+    bus: Bus, new_topic: TopicMaker, group: str
+) -> None:
     topic, other = new_topic(1), new_topic(1)
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     gain(subscription, 1)
     subscription.commit(
         numbered(other, 1), {Partition(topic, 0): subscription.committed(Partition(topic, 0))}
@@ -204,15 +214,15 @@ def test_an_act_before_the_first_record_commits_the_beginning(bus: Bus, new_topi
 
 
 def test_a_member_that_returns_shuts_its_older_self_out_at_once(
-    bus: Bus, open_another: Opener, new_topic: TopicMaker
+    bus: Bus, open_another: Opener, new_topic: TopicMaker, group: str
 ) -> None:
     topic, other = new_topic(2), new_topic(2)
     bus.publish(numbered(topic, 20))
-    older = bus.subscribe("group", [topic], "member")
+    older = bus.subscribe(group, [topic], "member")
     gain(older, 2)
     stale = take(older, 20)
 
-    newer = open_another().subscribe("group", [topic], "member")
+    newer = open_another().subscribe(group, [topic], "member")
     gain(newer, 2)
     fresh = take(newer, 20)
     with pytest.raises(Fenced):
@@ -226,10 +236,12 @@ def test_a_member_that_returns_shuts_its_older_self_out_at_once(
     assert keys(contents(bus, other)) == keys(fresh)
 
 
-def test_a_partition_that_is_not_owned_cannot_be_committed(bus: Bus, new_topic: TopicMaker) -> None:
+def test_a_partition_that_is_not_owned_cannot_be_committed(
+    bus: Bus, new_topic: TopicMaker, group: str
+) -> None:
     topic, foreign, other = new_topic(1), new_topic(1), new_topic(1)
     bus.publish(numbered(foreign, 1))
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     gain(subscription, 1)
     with pytest.raises(Fenced):
         subscription.commit(numbered(other, 1), {Partition(topic, 0): 0, Partition(foreign, 0): 1})
@@ -237,12 +249,12 @@ def test_a_partition_that_is_not_owned_cannot_be_committed(bus: Bus, new_topic: 
 
 
 def test_members_share_the_partitions_and_the_last_one_gets_them_all(
-    bus: Bus, open_another: Opener, new_topic: TopicMaker
+    bus: Bus, open_another: Opener, new_topic: TopicMaker, group: str
 ) -> None:
     topic = new_topic(4)
-    first = bus.subscribe("group", [topic], "first")
+    first = bus.subscribe(group, [topic], "first")
     mine = gain(first, 4)
-    second = open_another().subscribe("group", [topic], "second")
+    second = open_another().subscribe(group, [topic], "second")
     lost = change(first).lost
     theirs = gain(second, 2)
     assert lost == theirs
@@ -252,12 +264,12 @@ def test_members_share_the_partitions_and_the_last_one_gets_them_all(
 
 
 def test_partitions_of_the_same_number_go_to_the_same_member(
-    bus: Bus, open_another: Opener, new_topic: TopicMaker
+    bus: Bus, open_another: Opener, new_topic: TopicMaker, group: str
 ) -> None:
     topics = [new_topic(4), new_topic(4)]
-    first = bus.subscribe("group", topics, "first")
+    first = bus.subscribe(group, topics, "first")
     kept = gain(first, 8)
-    second = open_another().subscribe("group", topics, "second")
+    second = open_another().subscribe(group, topics, "second")
     kept -= change(first).lost
     got = gain(second, 4)
     for share in (kept, got):
@@ -267,14 +279,14 @@ def test_partitions_of_the_same_number_go_to_the_same_member(
 
 
 def test_work_of_a_partition_that_was_handed_over_cannot_be_committed_the_rest_can(
-    bus: Bus, open_another: Opener, new_topic: TopicMaker
+    bus: Bus, open_another: Opener, new_topic: TopicMaker, group: str
 ) -> None:
     topic, other = new_topic(2), new_topic(2)
     bus.publish([Output(topic=topic, key=b"k%d" % n, value=b"v", partition=n % 2) for n in range(10)])
-    first = bus.subscribe("group", [topic], "first")
+    first = bus.subscribe(group, [topic], "first")
     gain(first, 2)
     records = per_partition(take(first, 10))
-    second = open_another().subscribe("group", [topic], "second")
+    second = open_another().subscribe(group, [topic], "second")
     (gone,) = change(first).lost
     gain(second, 1)
     (kept,) = set(records) - {gone}
@@ -286,20 +298,23 @@ def test_work_of_a_partition_that_was_handed_over_cannot_be_committed_the_rest_c
     assert keys(contents(bus, other)) == sorted(b"k%d" % n for n in range(10))
 
 
-def test_groups_do_not_disturb_each_other(bus: Bus, new_topic: TopicMaker) -> None:
+def test_groups_do_not_disturb_each_other(bus: Bus, new_topic: TopicMaker, group: str) -> None:
     topic = new_topic(2)
     bus.publish(numbered(topic, 10))
-    one, two = bus.subscribe("one", [topic], "member"), bus.subscribe("two", [topic], "member")
+    one, two = (
+        bus.subscribe(f"{group}-one", [topic], "member"),
+        bus.subscribe(f"{group}-two", [topic], "member"),
+    )
     for subscription in (one, two):
         gain(subscription, 2)
         records = take(subscription, 10)
         subscription.commit([], ends_of(records))
 
 
-def test_a_paused_partition_stays_but_hands_out_nothing(bus: Bus, new_topic: TopicMaker) -> None:
+def test_a_paused_partition_stays_but_hands_out_nothing(bus: Bus, new_topic: TopicMaker, group: str) -> None:
     topic = new_topic(2)
     bus.publish([Output(topic=topic, key=b"k", value=b"v", partition=n % 2) for n in range(20)])
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     gain(subscription, 2)
     subscription.pause([Partition(topic, 0)])
     assert set(per_partition(take(subscription, 10))) == {Partition(topic, 1)}
@@ -309,7 +324,7 @@ def test_a_paused_partition_stays_but_hands_out_nothing(bus: Bus, new_topic: Top
 
 
 def test_a_poll_hands_out_at_most_what_was_asked_for_and_starves_no_partition(
-    bus: Bus, new_topic: TopicMaker
+    bus: Bus, new_topic: TopicMaker, group: str
 ) -> None:
     topic = new_topic(3)
     sizes = (100, 100, 2)
@@ -320,7 +335,7 @@ def test_a_poll_hands_out_at_most_what_was_asked_for_and_starves_no_partition(
             for _ in range(size)
         ]
     )
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     gain(subscription, 3)
     seen: set[Partition] = set()
     for _ in range(60):
@@ -332,17 +347,17 @@ def test_a_poll_hands_out_at_most_what_was_asked_for_and_starves_no_partition(
     raise AssertionError(f"only {seen} were served")
 
 
-def test_a_poll_for_no_records_is_refused(bus: Bus, new_topic: TopicMaker) -> None:
+def test_a_poll_for_no_records_is_refused(bus: Bus, new_topic: TopicMaker, group: str) -> None:
     topic = new_topic(1)
     with pytest.raises(InvalidInput):
-        bus.subscribe("group", [topic], "member").poll(0, 0.0)
+        bus.subscribe(group, [topic], "member").poll(0, 0.0)
 
 
 def test_a_waiting_poll_wakes_when_another_writes(
-    bus: Bus, open_another: Opener, new_topic: TopicMaker
+    bus: Bus, open_another: Opener, new_topic: TopicMaker, group: str
 ) -> None:
     topic = new_topic(1)
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     gain(subscription, 1)
     writer = threading.Timer(0.3, lambda: open_another().publish(numbered(topic, 1)))
     writer.start()
@@ -352,9 +367,9 @@ def test_a_waiting_poll_wakes_when_another_writes(
     writer.join()
 
 
-def test_a_poll_without_news_ends_at_its_time(bus: Bus, new_topic: TopicMaker) -> None:
+def test_a_poll_without_news_ends_at_its_time(bus: Bus, new_topic: TopicMaker, group: str) -> None:
     topic = new_topic(1)
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     gain(subscription, 1)
     started = time.monotonic()
     polled = subscription.poll(10, 0.3)
@@ -362,10 +377,10 @@ def test_a_poll_without_news_ends_at_its_time(bus: Bus, new_topic: TopicMaker) -
     assert 0.25 < time.monotonic() - started < 5.0
 
 
-def test_a_closed_subscription_hands_out_nothing(bus: Bus, new_topic: TopicMaker) -> None:
+def test_a_closed_subscription_hands_out_nothing(bus: Bus, new_topic: TopicMaker, group: str) -> None:
     topic = new_topic(1)
     bus.publish(numbered(topic, 1))
-    subscription = bus.subscribe("group", [topic], "member")
+    subscription = bus.subscribe(group, [topic], "member")
     subscription.close()
     subscription.close()
     assert subscription.poll(10, 0.0).records == ()

@@ -27,7 +27,7 @@ from tests.support.log_actor import FENCED, TOPICS, outputs_of
 
 KILLED = -signal.SIGKILL
 DAY_S = 86_400.0
-POINTS = crash_points(Path(longstream.bus.__file__).parent)
+POINTS = [p for p in crash_points(Path(longstream.bus.__file__).parent) if p.startswith("bus.")]
 RELAYED = [point for point in POINTS if point.split(".")[1] in ("join", "commit")]
 PUBLISHED = [point for point in POINTS if point.split(".")[1] == "publish"]
 TIDIED = [point for point in POINTS if point.split(".")[1] in ("compact", "expire")]
@@ -37,7 +37,7 @@ Process = subprocess.Popen[str]
 
 def start(act: str, log: Path, *options: str, crash_at: str = "") -> Process:
     environment = {**os.environ, "LONGSTREAM_CRASH_AT": crash_at}
-    command = [sys.executable, "-m", "tests.support.log_actor", act, str(log), *options]
+    command = [sys.executable, "-m", "tests.support.log_actor", act, f"sqlite:{log}", *options]
     return subprocess.Popen(
         command,
         env=environment,

@@ -1,0 +1,217 @@
+"""Kafka as a `Bus`: topics as code, readers of committed records, publishing in one act."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Self
+
+from kafka import KafkaConsumer
+
+from longstream.bus import Output, Partition, Position, Record, Topic
+from longstream.bus.kafka.subscription import KafkaSubscription, Membership
+from longstream.bus.kafka.topics import apply
+from longstream.bus.kafka.transactions import OUTBID, Transactions, Undecided
+from longstream.bus.kafka.wire import (
+    CALL_TIMEOUT_S,
+    Cluster,
+    check_size,
+    records_of,
+    topic_partition,
+    translated,
+)
+from longstream.bus.partitioner import partition_for
+from longstream.errors import InvalidInput, NotFound, Unavailable
+from longstream.faults import crash_point
+
+_CALL_MS = int(CALL_TIMEOUT_S * 1000)
+_STEP_MS = 200
+
+
+class KafkaBus:
+    """Implements `Bus` on a Kafka cluster. Any thread may call any method; not to be used across a fork."""
+
+    def __init__(self, cluster: Cluster, *, session_timeout_s: float = 10.0) -> None:
+        """session_timeout_s: silence after which a group shares out a member's partitions. Raises Unavailable."""
+        if session_timeout_s <= 0:
+            raise InvalidInput("session_timeout_s must be above 0", field="session_timeout_s")
+        self._cluster = cluster
+        self._session_s = session_timeout_s
+        self._lock = threading.Lock()
+        self._publishing = threading.Lock()
+        self._open: set[KafkaSubscription | KafkaReader] = set()
+        self._counts: dict[str, int] = {}
+        self._groups: dict[str, KafkaConsumer] = {}
+        self._publisher = Transactions(cluster, f"publish/{uuid.uuid4().hex}")
+        # It looks at ends, and those lie behind open transactions: what is being written counts as there.
+        self._looker = cluster.consumer(committed_only=False)
+
+    def create_topics(self, topics: Iterable[Topic]) -> None:
+        """See `Bus.create_topics`."""
+        with self._administrating() as admin:
+            apply(admin, topics)
+
+    def partitions(self, topic: str) -> tuple[Partition, ...]:
+        """See `Bus.partitions`."""
+        with self._lock, translated():
+            if topic not in self._counts:
+                found = self._looker.partitions_for_topic(topic)
+                if not found:
+                    raise NotFound(f"there is no topic {topic!r}; `longstream up` creates them")
+                self._counts[topic] = len(found)
+            return tuple(Partition(topic, index) for index in range(self._counts[topic]))
+
+    def publish(self, outputs: Sequence[Output]) -> list[Position]:
+        """See `Bus.publish`. Unavailable may here mean that the outcome is not known: readers tell doubles by id."""
+        completed = self._complete(outputs)
+        if not completed:
+            return []
+        with self._publishing:
+            crash_point("kafka.publish.before")
+            try:
+                with translated():
+                    written = self._publisher.act(completed, None)
+            except (Undecided, *OUTBID) as error:
+                raise Unavailable(
+                    "Kafka did not confirm in time; it may have been written, send it again"
+                ) from error
+            crash_point("kafka.publish.after")
+            return written
+
+    def subscribe(self, group: str, topics: Sequence[str], member: str) -> KafkaSubscription:
+        """See `Bus.subscribe`."""
+        if not (group and topics and member):
+            raise InvalidInput("a subscription needs a group, at least one topic and the member's name")
+        counts = {topic: len(self.partitions(topic)) for topic in topics}
+        membership = Membership(group=group, topics=counts, member=member, session_s=self._session_s)
+        subscription = KafkaSubscription(self._cluster, membership, self._complete, self._forget)
+        with self._lock:
+            self._open.add(subscription)
+        return subscription
+
+    def reader(
+        self, partitions: Iterable[Partition], start: Mapping[Partition, int] | None = None
+    ) -> KafkaReader:
+        """See `Bus.reader`."""
+        partitions = tuple(partitions)
+        for topic in {partition.topic for partition in partitions}:
+            self.partitions(topic)
+        reader = KafkaReader(self._cluster, partitions, start or {}, self._forget)
+        with self._lock:
+            self._open.add(reader)
+        return reader
+
+    def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """See `Bus.ends`."""
+        names = {topic_partition(partition): partition for partition in partitions}
+        for topic in {partition.topic for partition in names.values()}:
+            self.partitions(topic)
+        with self._lock, translated():
+            found = self._looker.end_offsets(list(names), timeout_ms=_CALL_MS)
+        return {partition: int(found[name]) for name, partition in names.items()}
+
+    def committed(self, group: str, partition: Partition) -> int | None:
+        """See `Bus.committed`."""
+        with self._lock, translated():
+            if group not in self._groups:
+                self._groups[group] = self._cluster.consumer(group_id=group)
+            position = self._groups[group].committed(topic_partition(partition), timeout_ms=_CALL_MS)
+            return None if position is None else int(position)
+
+    def close(self) -> None:
+        """See `Bus.close`."""
+        with self._lock:
+            opened = list(self._open)
+        for part in opened:
+            part.close()
+        with self._publishing:
+            self._publisher.close()
+        with self._lock:
+            for consumer in (self._looker, *self._groups.values()):
+                consumer.close(autocommit=False, timeout_ms=1_000)
+            self._groups.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _complete(self, outputs: Sequence[Output]) -> list[Output]:
+        """The outputs with their partitions. Raises for one that cannot be written, before any is."""
+        completed = []
+        for output in outputs:
+            check_size(output)
+            count = len(self.partitions(output.topic))
+            number = partition_for(output.key, count) if output.partition is None else output.partition
+            if not 0 <= number < count:
+                raise InvalidInput(f"topic {output.topic} has no partition {number}", field="partition")
+            completed.append(replace(output, partition=number))
+        return completed
+
+    @contextmanager
+    def _administrating(self) -> Iterator[Any]:
+        admin = self._cluster.admin()
+        try:
+            with translated():
+                yield admin
+        finally:
+            admin.close()
+
+    def _forget(self, part: KafkaSubscription | KafkaReader) -> None:
+        with self._lock:
+            self._open.discard(part)
+
+
+class KafkaReader:
+    """Implements `Reader`; used by one thread at a time."""
+
+    def __init__(
+        self, cluster: Cluster, partitions: Sequence[Partition], start: Mapping[Partition, int], on_close: Any
+    ) -> None:
+        self._on_close = on_close
+        self._closing = threading.Event()
+        self._using = threading.Lock()
+        self._positions = dict.fromkeys(partitions, 0)
+        self._consumer = cluster.consumer()
+        with translated():
+            names = {topic_partition(partition): partition for partition in partitions}
+            self._consumer.assign(list(names))
+            begins = self._consumer.beginning_offsets(list(names), timeout_ms=_CALL_MS) if names else {}
+            for name, partition in names.items():
+                self._positions[partition] = max(int(begins[name]), start.get(partition, 0))
+                self._consumer.seek(name, self._positions[partition])
+
+    def poll(self, max_records: int, timeout_s: float) -> list[Record]:
+        """See `Reader.poll`."""
+        if max_records < 1:
+            raise InvalidInput(f"max_records must be at least 1, not {max_records}", field="max_records")
+        deadline = time.monotonic() + timeout_s
+        while not self._closing.is_set():
+            wait_ms = min(_STEP_MS, max(0, int((deadline - time.monotonic()) * 1000)))
+            with self._using, translated():
+                if self._closing.is_set():
+                    break
+                records = records_of(self._consumer.poll(timeout_ms=wait_ms, max_records=max_records))
+                for partition in self._positions:
+                    self._positions[partition] = int(self._consumer.position(topic_partition(partition)) or 0)
+            if records or time.monotonic() >= deadline:
+                return records
+        return []
+
+    def position(self, partition: Partition) -> int:
+        """See `Reader.position`."""
+        return self._positions[partition]
+
+    def close(self) -> None:
+        """See `Reader.close`."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        with self._using:
+            self._consumer.close(autocommit=False, timeout_ms=1_000)
+        self._on_close(self)

@@ -1,0 +1,344 @@
+"""A member's share of a Kafka group: cooperative, static, fenced by the group's own metadata.
+
+Ownership is what `poll` has told and the group has not taken back. A commit takes the group metadata first and looks at
+ownership second: if the partition was handed on meanwhile, either the look finds it gone or the broker finds the
+metadata old. A thread keeps the membership alive while the caller is busy, with everything paused.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import TopicPartition
+from kafka import errors as kafka_errors
+from kafka.admin import MemberToRemove
+
+from longstream.bus import Output, Partition, Polled, Position
+from longstream.bus.kafka.assignor import SameNumberAssignor
+from longstream.bus.kafka.ownership import Ownership
+from longstream.bus.kafka.transactions import OUTBID, REPLACED, STALE, Offsets, Transactions, Undecided, where
+from longstream.bus.kafka.wire import (
+    CALL_TIMEOUT_S,
+    Cluster,
+    partition_of,
+    records_of,
+    topic_partition,
+    translated,
+)
+from longstream.errors import Corrupt, Fenced, InvalidInput, SuiteError, Unavailable
+from longstream.faults import crash_point
+
+_log = logging.getLogger(__name__)
+_IDLE_S = 0.3
+_STEP_S = 0.2
+_CLOSE_MS = 5_000
+_BEATS_PER_SESSION = 5
+_REBALANCE_S = 60.0
+_CALL_MS = int(CALL_TIMEOUT_S * 1000)
+_RESOLVE_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """Who reads what. member: the same name after a restart."""
+
+    group: str
+    topics: Mapping[str, int]
+    """How many partitions each topic has."""
+    member: str
+    session_s: float
+
+
+class KafkaSubscription:
+    """Implements `Subscription`; one thread polls, commits may come from others."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        membership: Membership,
+        check: Callable[[Sequence[Output]], list[Output]],
+        on_close: Callable[[KafkaSubscription], None],
+    ) -> None:
+        """Join the group with the first poll. check: raises for outputs that cannot be written, else completes them."""
+        self._cluster = cluster
+        self._who = membership
+        self._check = check
+        self._on_close = on_close
+        self._lock = threading.RLock()
+        self._closing = threading.Event()
+        self._paused: set[Partition] = set()
+        self._replaced = False
+        self._polled_at = time.monotonic()
+        self._ownership = Ownership()
+        # Two slots of one name shut each other out, as two members do.
+        self._transactions = Transactions(cluster, f"{membership.group}/{membership.member}")
+        self._consumer = cluster.consumer(
+            group_id=membership.group,
+            group_instance_id=membership.member,
+            partition_assignment_strategy=[SameNumberAssignor(membership.topics)],
+            auto_offset_reset="none",  # a position outside the log is an error, not a reason to skip or repeat
+            session_timeout_ms=int(membership.session_s * 1000),
+            heartbeat_interval_ms=max(1, int(membership.session_s * 1000 / _BEATS_PER_SESSION)),
+            max_poll_interval_ms=max(int(_REBALANCE_S * 1000), int(membership.session_s * 1000)),
+        )
+        self._consumer.subscribe(topics=list(membership.topics), listener=self._ownership)
+        self._keeper = threading.Thread(target=self._keep, name=f"member-{membership.member}", daemon=True)
+        self._keeper.start()
+
+    def poll(self, max_records: int, timeout_s: float) -> Polled:
+        """See `Subscription.poll`."""
+        if max_records < 1:
+            raise InvalidInput(f"max_records must be at least 1, not {max_records}", field="max_records")
+        deadline = time.monotonic() + timeout_s
+        while not self._closing.is_set():
+            with self._lock:
+                self._polled_at = time.monotonic()
+                polled = self._step(max_records, min(_STEP_S, max(0.0, deadline - time.monotonic())))
+                self._polled_at = time.monotonic()
+            if polled is not None:
+                return polled
+            if time.monotonic() >= deadline:
+                break
+        return Polled()
+
+    def pause(self, partitions: Iterable[Partition]) -> None:
+        """See `Subscription.pause`."""
+        with self._lock:
+            self._paused.update(partitions)
+            self._apply_pauses()
+
+    def resume(self, partitions: Iterable[Partition]) -> None:
+        """See `Subscription.resume`."""
+        with self._lock:
+            self._paused.difference_update(partitions)
+            self._apply_pauses()
+
+    def committed(self, partition: Partition) -> int:
+        """See `Subscription.committed`."""
+        with self._lock, translated():
+            name = topic_partition(partition)
+            position = self._consumer.committed(name, timeout_ms=_CALL_MS)
+            if position is None:
+                position = self._consumer.beginning_offsets([name], timeout_ms=_CALL_MS)[name]
+            return int(position)
+
+    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
+        """See `Subscription.commit`."""
+        if not positions:
+            raise InvalidInput(
+                "a commit names at least one position, which proves ownership", field="positions"
+            )
+        with self._lock:
+            crash_point("kafka.commit.before")
+            metadata = (
+                self._consumer.group_metadata()
+            )  # before the look at ownership; see the module's docstring
+            self._check_positions(positions)
+            offsets = Offsets(
+                positions={topic_partition(partition): offset for partition, offset in positions.items()},
+                mark=uuid.uuid4().hex,
+                group=metadata,
+            )
+            written = self._act(self._check(outputs), offsets)
+            crash_point("kafka.commit.after")
+            for partition, offset in positions.items():
+                if partition in self._ownership.held:
+                    self._ownership.held[partition] = offset
+            return written
+
+    def close(self) -> None:
+        """See `Subscription.close`."""
+        if self._closing.is_set():
+            return
+        self._closing.set()
+        self._keeper.join()
+        with self._lock:
+            self._transactions.close()
+            try:
+                self._leave()
+            except (SuiteError, kafka_errors.KafkaError) as error:
+                _log.warning("left the group without telling", extra={"why": type(error).__name__})
+            finally:
+                self._on_close(self)
+
+    def _step(self, max_records: int, timeout_s: float) -> Polled | None:
+        if self._replaced:
+            raise self._shut_out()
+        if (polled := self._change()) is not None:
+            return polled
+        batches = self._fetch(timeout_s, max_records)
+        if not self._ownership.changed:
+            records = records_of(batches)
+            return Polled(records=records) if records else None
+        for name, batch in batches.items():  # they come again: a change is told before any record
+            if name in self._consumer.assignment():
+                self._consumer.seek(name, batch[0].offset)
+        return self._change()
+
+    def _fetch(self, timeout_s: float, max_records: int) -> Mapping[TopicPartition, Sequence[Any]]:
+        try:
+            batches: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(
+                timeout_ms=int(timeout_s * 1000), max_records=max_records
+            )
+            return batches
+        except kafka_errors.NoOffsetForPartitionError:
+            return {}  # a partition that nobody has committed; `_take_up` begins it
+        except REPLACED:
+            self._replaced = True
+            raise self._shut_out() from None
+        except kafka_errors.OffsetOutOfRangeError as error:
+            raise Corrupt(f"group {self._who.group} has a position outside the log: {error}") from error
+        except kafka_errors.KafkaError as error:
+            with translated():
+                raise error from None
+
+    def _change(self) -> Polled | None:
+        if went := self._ownership.went():
+            self._paused -= went
+            return Polled(lost=went)
+        came = self._ownership.came()
+        if not came:
+            return None
+        with translated():
+            self._transactions.open()  # before any state is restored: it ends what a former holder left open
+            for partition in came:
+                self._ownership.take_up(partition, self._begin(partition))
+        self._apply_pauses()
+        return Polled(gained=came & self._ownership.held.keys())
+
+    def _begin(self, partition: Partition) -> int:
+        """Let reading start at the group's position; returns it."""
+        name = topic_partition(partition)
+        begins_at = self._consumer.beginning_offsets([name], timeout_ms=_CALL_MS)[name]
+        end = self._consumer.end_offsets([name], timeout_ms=_CALL_MS)[name]
+        position = self._consumer.committed(name, timeout_ms=_CALL_MS)
+        if position is not None and not begins_at <= position <= end:
+            raise Corrupt(
+                f"group {self._who.group} has read {partition} up to {position}, but the log holds {begins_at} to "
+                f"{end}: bring back the log that fits, or start anew under another group name"
+            )
+        start = int(begins_at if position is None else position)
+        if name in self._consumer.assignment():
+            self._consumer.seek(name, start)
+        return start
+
+    def _check_positions(self, positions: Mapping[Partition, int]) -> None:
+        if self._replaced:
+            raise self._shut_out()
+        lost = [partition for partition in positions if partition not in self._ownership.held]
+        if lost:
+            self._ownership.let_go(lost)
+            raise Fenced(
+                f"member {self._who.member} of group {self._who.group} does not own "
+                f"{', '.join(map(str, sorted(lost)))} any more; drop that work and poll"
+            )
+        for partition, offset in positions.items():
+            if offset < self._ownership.held[partition]:
+                raise InvalidInput(
+                    f"the position of {partition} cannot go back to {offset}", field="positions"
+                )
+            if offset > self._ownership.held[partition] and offset > self._read_up_to(partition):
+                raise InvalidInput(f"position {offset} lies beyond the end of {partition}", field="positions")
+
+    def _read_up_to(self, partition: Partition) -> int:
+        with translated():
+            return int(self._consumer.position(topic_partition(partition), timeout_ms=_CALL_MS) or 0)
+
+    def _act(self, outputs: Sequence[Output], offsets: Offsets) -> list[Position]:
+        mine = [partition_of(name) for name in offsets.positions]
+        try:
+            return self._transactions.act(outputs, offsets)
+        except Undecided as error:
+            if self._took_place(offsets):
+                return where(error.sent)
+            raise Unavailable("Kafka did not take the commit; it may be tried again") from error
+        except STALE as error:
+            self._ownership.come_again(p for p in mine if topic_partition(p) in self._consumer.assignment())
+            self._ownership.let_go(p for p in mine if topic_partition(p) not in self._consumer.assignment())
+            raise Fenced(
+                f"the group has moved on ({type(error).__name__}); drop that work and poll"
+            ) from error
+        except REPLACED:
+            self._replaced = True
+            raise self._shut_out() from None
+        except OUTBID as error:
+            if self._is_member(
+                offsets.group.member_id
+            ):  # our transaction was too slow, nobody has replaced us
+                raise Unavailable("the broker gave the transaction up; it may be tried again") from error
+            self._replaced = True
+            raise self._shut_out() from None
+        except kafka_errors.KafkaError as error:
+            with translated():
+                raise error from None
+
+    def _took_place(self, offsets: Offsets) -> bool:
+        """Whether a commit of unknown outcome did take place; asked until the broker can tell."""
+        while not self._closing.is_set():
+            try:
+                with translated():
+                    self._transactions.open()  # the broker ends the transaction in question first
+                    name = next(iter(offsets.positions))
+                    found = self._consumer.committed(name, metadata=True, timeout_ms=_CALL_MS)
+                    return found is not None and found.metadata == offsets.mark
+            except (SuiteError, kafka_errors.KafkaError) as error:
+                _log.warning("a commit's outcome is not known yet", extra={"why": type(error).__name__})
+            self._closing.wait(_RESOLVE_EVERY_S)
+        raise Unavailable("closing while a commit's outcome is not known; the next life reads it")
+
+    def _is_member(self, member_id: str) -> bool:
+        with self._administrating() as admin:
+            found = admin.describe_groups([self._who.group])[self._who.group]
+            return any(member["member_id"] == member_id for member in found["members"])
+
+    def _leave(self) -> None:
+        """A static member leaves by an administrator's hand only; so the others need not wait for its session."""
+        member_id = self._consumer.group_metadata().member_id
+        self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
+        if member_id and not self._replaced:
+            with self._administrating() as admin:
+                leaving = MemberToRemove(member_id=member_id, group_instance_id=self._who.member)
+                admin.remove_group_members(self._who.group, [leaving])
+
+    @contextmanager
+    def _administrating(self) -> Iterator[Any]:
+        admin = self._cluster.admin()
+        try:
+            with translated():
+                yield admin
+        finally:
+            admin.close()
+
+    def _apply_pauses(self) -> None:
+        assigned = {partition_of(name): name for name in self._consumer.assignment()}
+        paused = set(self._consumer.paused())
+        self._consumer.pause(*(n for p, n in assigned.items() if p in self._paused and n not in paused))
+        self._consumer.resume(*(n for p, n in assigned.items() if p not in self._paused and n in paused))
+
+    def _shut_out(self) -> Fenced:
+        return Fenced(
+            f"another process has joined group {self._who.group} as {self._who.member}; stop this one"
+        )
+
+    def _keep(self) -> None:
+        """Take part in the group's affairs while the caller is busy, until closed."""
+        while not self._closing.wait(_IDLE_S):
+            if time.monotonic() - self._polled_at < _IDLE_S or not self._lock.acquire(blocking=False):
+                continue
+            try:
+                self._consumer.pause(*self._consumer.assignment())
+                rest = self._fetch(0.05, 1)
+                for name, batch in rest.items():  # a partition that came during this very call was not paused
+                    self._consumer.seek(name, batch[0].offset)
+                self._apply_pauses()
+            except (SuiteError, kafka_errors.KafkaError) as error:
+                _log.warning("membership could not be looked after", extra={"why": type(error).__name__})
+            finally:
+                self._lock.release()

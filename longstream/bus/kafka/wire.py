@@ -1,0 +1,143 @@
+"""What every Kafka client of the suite is told, and what Kafka's errors mean here.
+
+kafka-python's defaults lose records silently (it starts at the latest record, commits by a clock, creates topics by
+a typing error); each is set otherwise here and nowhere else. No deserializers: one that raises stops a consumer
+for ever. A record's bytes are parsed by its handler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import errors as kafka_errors
+
+from longstream.bus import MAX_RECORD_BYTES, Output, Partition, Record
+from longstream.errors import InvalidInput, SuiteError, TooLarge, Unavailable
+
+MAX_BATCH_BYTES = 2 * MAX_RECORD_BYTES
+"""Limit of clients and topics: a record of MAX_RECORD_BYTES with its frame, and no more than two of them."""
+TRANSACTION_TIMEOUT_S = 10.0
+"""After this the broker aborts a transaction whose producer is gone, so that readers need not wait longer for it."""
+CALL_TIMEOUT_S = 30.0
+_RETRY_MS = (
+    20  # kafka-python's default of 100 makes every transaction wait up to 100 ms for the one before it
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Opens clients of one Kafka cluster. servers: host:port of some of its brokers."""
+
+    servers: tuple[str, ...]
+
+    def producer(self, transactional_id: str | None = None) -> KafkaProducer:
+        """A producer whose records are written once and in order; transactions need their id. Raises Unavailable."""
+        with translated():
+            return KafkaProducer(
+                **self._common(),
+                acks="all",
+                enable_idempotence=True,
+                transactional_id=transactional_id,
+                transaction_timeout_ms=int(TRANSACTION_TIMEOUT_S * 1000),
+                compression_type="lz4",
+                batch_size=256 * 1024,
+                max_request_size=MAX_BATCH_BYTES,
+                max_block_ms=int(CALL_TIMEOUT_S * 1000),
+                allow_auto_create_topics=False,
+            )
+
+    def consumer(self, *, committed_only: bool = True, **options: Any) -> KafkaConsumer:
+        """A consumer of raw bytes that commits nothing by itself. Raises Unavailable."""
+        with translated():
+            return KafkaConsumer(
+                **self._common(),
+                **{
+                    "enable_auto_commit": False,
+                    "auto_offset_reset": "earliest",
+                    "isolation_level": "read_committed" if committed_only else "read_uncommitted",
+                    "allow_auto_create_topics": False,
+                    "max_partition_fetch_bytes": MAX_BATCH_BYTES,
+                    "fetch_max_wait_ms": 100,
+                    **options,
+                },
+            )
+
+    def admin(self) -> KafkaAdminClient:
+        """A client for topics and groups. Raises Unavailable."""
+        with translated():
+            return KafkaAdminClient(**self._common())
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "bootstrap_servers": list(self.servers),
+            "client_id": "longstream",
+            "retry_backoff_ms": _RETRY_MS,
+            "reconnect_backoff_max_ms": 1_000,
+            "request_timeout_ms": int(CALL_TIMEOUT_S * 1000),
+        }
+
+
+def parse_servers(address: str) -> Cluster:
+    """The cluster behind HOST:PORT[,HOST:PORT...]. Raises InvalidInput."""
+    servers = tuple(address.split(","))
+    for server in servers:
+        host, colon, port = server.rpartition(":")
+        if not (host and colon and port.isdecimal() and 0 < int(port) < 65_536):
+            raise InvalidInput(
+                f"{server!r} is no broker's address; write kafka:HOST:PORT[,HOST:PORT...]", field="bus_url"
+            )
+    return Cluster(servers)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Kafka's errors as the suite's: what a retry can help is Unavailable, the rest says what Kafka said."""
+    try:
+        yield
+    except kafka_errors.MessageSizeTooLargeError as error:
+        raise TooLarge(f"the broker refused a record for its size: {error}") from error
+    except kafka_errors.KafkaError as error:
+        if getattr(error, "retriable", False):
+            raise Unavailable(f"Kafka does not answer: {type(error).__name__}; try again") from error
+        raise SuiteError(f"Kafka refused: {type(error).__name__}: {error}") from error
+
+
+def topic_partition(partition: Partition) -> TopicPartition:
+    """The partition as kafka-python names it."""
+    return TopicPartition(partition.topic, partition.index)
+
+
+def partition_of(name: TopicPartition) -> Partition:
+    """The partition as the suite names it."""
+    return Partition(name.topic, name.partition)
+
+
+def records_of(batches: Mapping[TopicPartition, Sequence[Any]]) -> list[Record]:
+    """What a poll returned, as records."""
+    return [
+        Record(
+            partition=partition_of(name),
+            offset=message.offset,
+            key=message.key or b"",
+            value=message.value,
+            headers=tuple(message.headers),
+            timestamp_ms=message.timestamp,
+        )
+        for name, batch in batches.items()
+        for message in batch
+    ]
+
+
+def check_size(output: Output) -> None:
+    """Raise TooLarge for a record over MAX_RECORD_BYTES."""
+    headers = sum(len(name.encode()) + len(value) for name, value in output.headers)
+    size = len(output.key) + len(output.value or b"") + headers
+    if size > MAX_RECORD_BYTES:
+        raise TooLarge(
+            f"a record for {output.topic} has {size} bytes, over the limit of {MAX_RECORD_BYTES}; put its "
+            f"body into storage and send the address"
+        )

@@ -1,0 +1,188 @@
+"""A real Apache Kafka broker on this machine, for `make kafka` and for the tests: one node, no container.
+
+Needs Java 17 or newer; Maven brings the broker's jars once, into `.cache/kafka` of the checkout.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+_HERE = Path(__file__).resolve().parent / "kafka_broker"
+JARS = _HERE.parent.parent / ".cache" / "kafka" / "4.3.0"
+_FETCH_S = 180.0
+_START_S = 60.0
+_STOP_S = 20.0
+
+
+class NoBroker(Exception):
+    """No broker can be had here; the message says what is missing."""
+
+
+def fetch() -> None:
+    """Bring the broker's jars unless they are there. Raises NoBroker."""
+    for tool in ("java", "mvn"):
+        if shutil.which(tool) is None and not (tool == "mvn" and JARS.is_dir()):
+            raise NoBroker(f"there is no {tool} on the PATH (Debian: openjdk-17-jre-headless, maven)")
+    if JARS.is_dir():
+        return
+    JARS.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=JARS.parent) as folder:
+        there = Path(folder) / "jars"
+        command = ["mvn", "-q", "-B", "-f", str(_HERE / "pom.xml"), "dependency:copy-dependencies"]
+        try:
+            subprocess.run(
+                [*command, "-DincludeScope=runtime", f"-DoutputDirectory={there}"],
+                capture_output=True,
+                text=True,
+                timeout=_FETCH_S,
+                check=True,
+            )
+        except subprocess.CalledProcessError as error:
+            raise NoBroker(f"Maven could not bring the broker: {error.stdout[-300:]}") from error
+        except subprocess.TimeoutExpired as error:
+            raise NoBroker(f"Maven did not bring the broker within {_FETCH_S:.0f} s") from error
+        if not JARS.is_dir():
+            there.rename(JARS)
+
+
+class LocalBroker:
+    """One broker that is its own controller; its log lies in a folder and outlives it."""
+
+    def __init__(self, folder: Path, port: int = 0) -> None:
+        """port 0: a free one."""
+        self._folder = folder
+        self.port = port or free_port()
+        self._controller_port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        """host:port for clients."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The running broker's process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Format the folder if it is new, start the broker and wait until it answers. Raises NoBroker."""
+        fetch()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        settings = self._folder / "server.properties"
+        settings.write_text(self._settings())
+        if not (self._folder / "log" / "meta.properties").exists():
+            identity = self._java("kafka.tools.StorageTool", "random-uuid").stdout.split()[-1]
+            self._java(
+                "kafka.tools.StorageTool", "format", "--standalone", "-t", identity, "-c", str(settings)
+            )
+        with (self._folder / "broker.log").open("ab") as told:
+            self._process = subprocess.Popen(
+                self._command("-Xmx512m", "kafka.Kafka", str(settings)), stdout=told, stderr=told
+            )
+        deadline = time.monotonic() + _START_S
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                raise NoBroker(f"the broker did not start; see {self._folder / 'broker.log'}")
+            time.sleep(0.1)
+
+    def stop(self) -> None:
+        """End it in order."""
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(_STOP_S)
+            except subprocess.TimeoutExpired:
+                self.kill()
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; returns its exit status."""
+        assert self._process is not None
+        return self._process.wait()
+
+    def _answers(self) -> bool:
+        with socket.socket() as probe:
+            probe.settimeout(1.0)
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def _java(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            self._command(*arguments), capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode != 0:
+            raise NoBroker(f"{arguments[0]} failed: {(done.stdout + done.stderr)[-300:]}")
+        return done
+
+    def _command(self, *arguments: str) -> list[str]:
+        logging = f"-Dlog4j2.configurationFile={_HERE / 'log4j2.properties'}"
+        return ["java", "-XX:TieredStopAtLevel=1", logging, "-cp", f"{JARS}/*", *arguments]
+
+    def _settings(self) -> str:
+        one_copy = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+        lines = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{self._controller_port}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "log.dirs": str(self._folder / "log"),
+            **{f"{topic}.replication.factor": "1" for topic in one_copy},
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "offsets.topic.num.partitions": "2",
+            "transaction.state.log.num.partitions": "2",
+            "group.initial.rebalance.delay.ms": "0",
+            "group.min.session.timeout.ms": "1000",
+            "auto.create.topics.enable": "false",
+        }
+        return "".join(f"{name}={value}\n" for name, value in lines.items())
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def main() -> int:
+    """Run a broker until it is told to end."""
+    parser = argparse.ArgumentParser(description="A local Kafka broker, until Ctrl-C.")
+    parser.add_argument("--port", type=int, default=9092)
+    parser.add_argument("--data", type=Path, default=Path(".cache/kafka/data"))
+    options = parser.parse_args()
+    broker = LocalBroker(options.data.resolve(), options.port)
+    try:
+        print("Bringing and starting Apache Kafka ...", flush=True)
+        broker.start()
+        print(f"Kafka answers at {broker.address} (its log: {options.data}); Ctrl-C ends it.", flush=True)
+        return broker.wait()
+    except NoBroker as error:
+        print(f"No broker: {error}", file=sys.stderr)
+        return os.EX_UNAVAILABLE
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        broker.stop()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,28 @@
+"""The broker of a test run: started with the first test that asks for it, ended with the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from scripts.kafka import LocalBroker, NoBroker
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[LocalBroker]:
+    """A real broker. Skips where none can be had, fails where LONGSTREAM_KAFKA_TESTS=required says that one must."""
+    broker = LocalBroker(folder)
+    try:
+        broker.start()
+    except NoBroker as error:
+        if os.environ.get("LONGSTREAM_KAFKA_TESTS") == "required":
+            raise
+        pytest.skip(f"no Kafka broker: {error}")
+    try:
+        yield broker
+    finally:
+        broker.stop()
