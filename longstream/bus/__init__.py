@@ -159,7 +159,10 @@ class Bus(Protocol):
         """The topic's partitions in order. Raises NotFound for a topic that was never created."""
 
     def publish(self, outputs: Sequence[Output]) -> list[Position]:
-        """Write outputs in one act that no input caused; durable when it returns. Raises as `commit` does."""
+        """Write outputs in one act that no input caused; durable when it returns. Raises as `commit` does.
+
+        Only Unavailable may, over a broker, mean that the outcome is not known: the outputs carry ids.
+        """
 
     def subscribe(self, group: str, topics: Sequence[str], member: str) -> Subscription:
         """Join the group under a name that stays after a restart. Raises NotFound for an unknown topic."""
