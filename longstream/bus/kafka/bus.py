@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import Self
 
 from kafka import KafkaConsumer
 
@@ -52,7 +51,7 @@ class KafkaBus:
 
     def create_topics(self, topics: Iterable[Topic]) -> None:
         """See `Bus.create_topics`."""
-        with self._administrating() as admin:
+        with self._cluster.administrating() as admin:
             apply(admin, topics)
 
     def partitions(self, topic: str) -> tuple[Partition, ...]:
@@ -61,7 +60,7 @@ class KafkaBus:
             if topic not in self._counts:
                 found = self._looker.partitions_for_topic(topic)
                 if not found:
-                    raise NotFound(f"there is no topic {topic!r}; `longstream up` creates them")
+                    raise NotFound(f"there is no topic {topic!r}; the services create theirs when they start")
                 self._counts[topic] = len(found)
             return tuple(Partition(topic, index) for index in range(self._counts[topic]))
 
@@ -70,11 +69,10 @@ class KafkaBus:
         completed = self._complete(outputs)
         if not completed:
             return []
-        with self._publishing:
+        with self._publishing, translated():
             crash_point("kafka.publish.before")
             try:
-                with translated():
-                    written = self._publisher.act(completed, None)
+                written = self._publisher.act(completed, None)
             except (Undecided, *OUTBID) as error:
                 raise Unavailable(
                     "Kafka did not confirm in time; it may have been written, send it again"
@@ -153,15 +151,6 @@ class KafkaBus:
             completed.append(replace(output, partition=number))
         return completed
 
-    @contextmanager
-    def _administrating(self) -> Iterator[Any]:
-        admin = self._cluster.admin()
-        try:
-            with translated():
-                yield admin
-        finally:
-            admin.close()
-
     def _forget(self, part: KafkaSubscription | KafkaReader) -> None:
         with self._lock:
             self._open.discard(part)
@@ -171,7 +160,11 @@ class KafkaReader:
     """Implements `Reader`; used by one thread at a time."""
 
     def __init__(
-        self, cluster: Cluster, partitions: Sequence[Partition], start: Mapping[Partition, int], on_close: Any
+        self,
+        cluster: Cluster,
+        partitions: Sequence[Partition],
+        start: Mapping[Partition, int],
+        on_close: Callable[[KafkaReader], None],
     ) -> None:
         self._on_close = on_close
         self._closing = threading.Event()

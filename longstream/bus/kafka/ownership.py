@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from kafka import ConsumerRebalanceListener, TopicPartition
 
@@ -16,8 +16,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pytho
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self.held: dict[Partition, int] = {}
-        """Partitions that the caller was told of, with their committed positions."""
+        self._held: dict[Partition, int] = {}
         self._came: set[Partition] = set()
         self._went: set[Partition] = set()
 
@@ -39,7 +38,7 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pytho
         with self._lock:
             for partition in partitions:
                 self._came.discard(partition)
-                if self.held.pop(partition, None) is not None:
+                if self._held.pop(partition, None) is not None:
                     self._went.add(partition)
 
     def come_again(self, partitions: Iterable[Partition]) -> None:
@@ -54,7 +53,17 @@ class Ownership(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-pytho
         with self._lock:
             if partition in self._came:
                 self._came.discard(partition)
-                self.held[partition] = committed
+                self._held[partition] = committed
+
+    def held(self) -> dict[Partition, int]:
+        """Partitions that the caller was told of, with their committed positions."""
+        with self._lock:
+            return dict(self._held)
+
+    def moved(self, positions: Mapping[Partition, int]) -> None:
+        """These positions are committed; what went meanwhile does not come back by that."""
+        with self._lock:
+            self._held.update({p: offset for p, offset in positions.items() if p in self._held})
 
     def went(self) -> frozenset[Partition]:
         """Partitions to be told as lost, once."""

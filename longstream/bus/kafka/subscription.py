@@ -11,8 +11,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,12 +121,13 @@ class KafkaSubscription:
 
     def committed(self, partition: Partition) -> int:
         """See `Subscription.committed`."""
+        position = self._ownership.held().get(partition)
+        if position is not None:
+            return position
         with self._lock, translated():
             name = topic_partition(partition)
             position = self._consumer.committed(name, timeout_ms=_CALL_MS)
-            if position is None:
-                position = self._consumer.beginning_offsets([name], timeout_ms=_CALL_MS)[name]
-            return int(position)
+            return int(self._consumer.beginning_offsets([name])[name] if position is None else position)
 
     def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
         """See `Subscription.commit`."""
@@ -137,9 +137,7 @@ class KafkaSubscription:
             )
         with self._lock:
             crash_point("kafka.commit.before")
-            metadata = (
-                self._consumer.group_metadata()
-            )  # before the look at ownership; see the module's docstring
+            metadata = self._consumer.group_metadata()  # first; see the module's docstring
             self._check_positions(positions)
             offsets = Offsets(
                 positions={topic_partition(partition): offset for partition, offset in positions.items()},
@@ -148,9 +146,7 @@ class KafkaSubscription:
             )
             written = self._act(self._check(outputs), offsets)
             crash_point("kafka.commit.after")
-            for partition, offset in positions.items():
-                if partition in self._ownership.held:
-                    self._ownership.held[partition] = offset
+            self._ownership.moved(positions)
             return written
 
     def close(self) -> None:
@@ -177,10 +173,13 @@ class KafkaSubscription:
         if not self._ownership.changed:
             records = records_of(batches)
             return Polled(records=records) if records else None
-        for name, batch in batches.items():  # they come again: a change is told before any record
+        self._hand_back(batches)  # they come again: a change is told before any record
+        return self._change()
+
+    def _hand_back(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        for name, batch in batches.items():
             if name in self._consumer.assignment():
                 self._consumer.seek(name, batch[0].offset)
-        return self._change()
 
     def _fetch(self, timeout_s: float, max_records: int) -> Mapping[TopicPartition, Sequence[Any]]:
         try:
@@ -189,7 +188,7 @@ class KafkaSubscription:
             )
             return batches
         except kafka_errors.NoOffsetForPartitionError:
-            return {}  # a partition that nobody has committed; `_take_up` begins it
+            return {}  # a partition that nobody has committed; `_change` begins it
         except REPLACED:
             self._replaced = True
             raise self._shut_out() from None
@@ -208,21 +207,21 @@ class KafkaSubscription:
             return None
         with translated():
             self._transactions.open()  # before any state is restored: it ends what a former holder left open
-            for partition in came:
-                self._ownership.take_up(partition, self._begin(partition))
+            names = {topic_partition(partition): partition for partition in came}
+            begins = self._consumer.beginning_offsets(list(names), timeout_ms=_CALL_MS)
+            ends = self._consumer.end_offsets(list(names), timeout_ms=_CALL_MS)
+            for name, partition in names.items():
+                self._ownership.take_up(partition, self._begin(name, int(begins[name]), int(ends[name])))
         self._apply_pauses()
-        return Polled(gained=came & self._ownership.held.keys())
+        return Polled(gained=came & self._ownership.held().keys())
 
-    def _begin(self, partition: Partition) -> int:
+    def _begin(self, name: TopicPartition, begins_at: int, end: int) -> int:
         """Let reading start at the group's position; returns it."""
-        name = topic_partition(partition)
-        begins_at = self._consumer.beginning_offsets([name], timeout_ms=_CALL_MS)[name]
-        end = self._consumer.end_offsets([name], timeout_ms=_CALL_MS)[name]
         position = self._consumer.committed(name, timeout_ms=_CALL_MS)
         if position is not None and not begins_at <= position <= end:
             raise Corrupt(
-                f"group {self._who.group} has read {partition} up to {position}, but the log holds {begins_at} to "
-                f"{end}: bring back the log that fits, or start anew under another group name"
+                f"group {self._who.group} has read {partition_of(name)} up to {position}, but the log holds "
+                f"{begins_at} to {end}: bring back the log that fits, or start anew under another group name"
             )
         start = int(begins_at if position is None else position)
         if name in self._consumer.assignment():
@@ -232,7 +231,8 @@ class KafkaSubscription:
     def _check_positions(self, positions: Mapping[Partition, int]) -> None:
         if self._replaced:
             raise self._shut_out()
-        lost = [partition for partition in positions if partition not in self._ownership.held]
+        held = self._ownership.held()
+        lost = [partition for partition in positions if partition not in held]
         if lost:
             self._ownership.let_go(lost)
             raise Fenced(
@@ -240,11 +240,11 @@ class KafkaSubscription:
                 f"{', '.join(map(str, sorted(lost)))} any more; drop that work and poll"
             )
         for partition, offset in positions.items():
-            if offset < self._ownership.held[partition]:
+            if offset < held[partition]:
                 raise InvalidInput(
                     f"the position of {partition} cannot go back to {offset}", field="positions"
                 )
-            if offset > self._ownership.held[partition] and offset > self._read_up_to(partition):
+            if offset > held[partition] and offset > self._read_up_to(partition):
                 raise InvalidInput(f"position {offset} lies beyond the end of {partition}", field="positions")
 
     def _read_up_to(self, partition: Partition) -> int:
@@ -252,27 +252,15 @@ class KafkaSubscription:
             return int(self._consumer.position(topic_partition(partition), timeout_ms=_CALL_MS) or 0)
 
     def _act(self, outputs: Sequence[Output], offsets: Offsets) -> list[Position]:
-        mine = [partition_of(name) for name in offsets.positions]
         try:
             return self._transactions.act(outputs, offsets)
-        except Undecided as error:
-            if self._took_place(offsets):
+        except (Undecided, *OUTBID) as error:
+            if self._took_place(offsets) and isinstance(error, Undecided):
                 return where(error.sent)
             raise Unavailable("Kafka did not take the commit; it may be tried again") from error
         except STALE as error:
-            self._ownership.come_again(p for p in mine if topic_partition(p) in self._consumer.assignment())
-            self._ownership.let_go(p for p in mine if topic_partition(p) not in self._consumer.assignment())
-            raise Fenced(
-                f"the group has moved on ({type(error).__name__}); drop that work and poll"
-            ) from error
+            raise self._behind(offsets, type(error).__name__) from error
         except REPLACED:
-            self._replaced = True
-            raise self._shut_out() from None
-        except OUTBID as error:
-            if self._is_member(
-                offsets.group.member_id
-            ):  # our transaction was too slow, nobody has replaced us
-                raise Unavailable("the broker gave the transaction up; it may be tried again") from error
             self._replaced = True
             raise self._shut_out() from None
         except kafka_errors.KafkaError as error:
@@ -280,41 +268,57 @@ class KafkaSubscription:
                 raise error from None
 
     def _took_place(self, offsets: Offsets) -> bool:
-        """Whether a commit of unknown outcome did take place; asked until the broker can tell."""
+        """Whether a commit that failed did take place; asked until the broker can tell. Raises Fenced.
+
+        Only a member asks: taking the transactional id over would shut out whoever has replaced this one.
+        """
         while not self._closing.is_set():
             try:
-                with translated():
-                    self._transactions.open()  # the broker ends the transaction in question first
-                    name = next(iter(offsets.positions))
-                    found = self._consumer.committed(name, metadata=True, timeout_ms=_CALL_MS)
-                    return found is not None and found.metadata == offsets.mark
+                if (member_id := self._present_member_id()) == offsets.group.member_id:
+                    return self._marked(offsets)
+                break
             except (SuiteError, kafka_errors.KafkaError) as error:
                 _log.warning("a commit's outcome is not known yet", extra={"why": type(error).__name__})
             self._closing.wait(_RESOLVE_EVERY_S)
-        raise Unavailable("closing while a commit's outcome is not known; the next life reads it")
+        else:
+            raise Unavailable("closing while a commit's outcome is not known; the next life reads it")
+        if (
+            member_id is None
+        ):  # put out for silence, and not replaced: the work is lost, the member may return
+            raise self._behind(offsets, "put out")
+        self._replaced = True
+        raise self._shut_out()
 
-    def _is_member(self, member_id: str) -> bool:
-        with self._administrating() as admin:
+    def _present_member_id(self) -> str | None:
+        """Who has this member's name in the group now."""
+        with self._cluster.administrating() as admin:
             found = admin.describe_groups([self._who.group])[self._who.group]
-            return any(member["member_id"] == member_id for member in found["members"])
+        names = {member["group_instance_id"]: str(member["member_id"]) for member in found["members"]}
+        return names.get(self._who.member)
+
+    def _marked(self, offsets: Offsets) -> bool:
+        """Whether the group's positions carry the commit's mark, once what was open is ended."""
+        with translated():
+            self._transactions.open()
+            name = next(iter(offsets.positions))
+            found = self._consumer.committed(name, metadata=True, timeout_ms=_CALL_MS)
+            return found is not None and found.metadata == offsets.mark
+
+    def _behind(self, offsets: Offsets, why: str) -> Fenced:
+        """The group has moved on: begin anew what is still assigned, let go of the rest."""
+        assigned = self._consumer.assignment()
+        self._ownership.come_again(partition_of(name) for name in offsets.positions if name in assigned)
+        self._ownership.let_go(partition_of(name) for name in offsets.positions if name not in assigned)
+        return Fenced(f"group {self._who.group} has moved on ({why}); drop that work and poll")
 
     def _leave(self) -> None:
         """A static member leaves by an administrator's hand only; so the others need not wait for its session."""
         member_id = self._consumer.group_metadata().member_id
         self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
         if member_id and not self._replaced:
-            with self._administrating() as admin:
+            with self._cluster.administrating() as admin:
                 leaving = MemberToRemove(member_id=member_id, group_instance_id=self._who.member)
                 admin.remove_group_members(self._who.group, [leaving])
-
-    @contextmanager
-    def _administrating(self) -> Iterator[Any]:
-        admin = self._cluster.admin()
-        try:
-            with translated():
-                yield admin
-        finally:
-            admin.close()
 
     def _apply_pauses(self) -> None:
         assigned = {partition_of(name): name for name in self._consumer.assignment()}
@@ -334,9 +338,9 @@ class KafkaSubscription:
                 continue
             try:
                 self._consumer.pause(*self._consumer.assignment())
-                rest = self._fetch(0.05, 1)
-                for name, batch in rest.items():  # a partition that came during this very call was not paused
-                    self._consumer.seek(name, batch[0].offset)
+                self._hand_back(
+                    self._fetch(0.05, 1)
+                )  # a partition that came during this very call was not paused
                 self._apply_pauses()
             except (SuiteError, kafka_errors.KafkaError) as error:
                 _log.warning("membership could not be looked after", extra={"why": type(error).__name__})

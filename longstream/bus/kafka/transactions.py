@@ -106,7 +106,9 @@ class Transactions:
             if not attempt.deciding and not isinstance(error, OUTBID):
                 _abort(producer)
             self.close()
-            if attempt.deciding and not isinstance(error, OUTBID):
+            if (
+                attempt.deciding
+            ):  # whatever it says: the broker may have ended the transaction before it said so
                 raise Undecided(attempt.sent) from told
             raise error from told
         return where(attempt.sent)

@@ -23,9 +23,8 @@ MAX_BATCH_BYTES = 2 * MAX_RECORD_BYTES
 TRANSACTION_TIMEOUT_S = 10.0
 """After this the broker aborts a transaction whose producer is gone, so that readers need not wait longer for it."""
 CALL_TIMEOUT_S = 30.0
-_RETRY_MS = (
-    20  # kafka-python's default of 100 makes every transaction wait up to 100 ms for the one before it
-)
+# kafka-python's default of 100 makes every transaction wait up to 100 ms for the one before it.
+_RETRY_MS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +33,8 @@ class Cluster:
 
     servers: tuple[str, ...]
 
-    def producer(self, transactional_id: str | None = None) -> KafkaProducer:
-        """A producer whose records are written once and in order; transactions need their id. Raises Unavailable."""
+    def producer(self, transactional_id: str) -> KafkaProducer:
+        """A producer of transactions under that id. Raises Unavailable."""
         with translated():
             return KafkaProducer(
                 **self._common(),
@@ -66,10 +65,15 @@ class Cluster:
                 },
             )
 
-    def admin(self) -> KafkaAdminClient:
-        """A client for topics and groups. Raises Unavailable."""
+    @contextmanager
+    def administrating(self) -> Iterator[KafkaAdminClient]:
+        """A client for topics and groups, closed at the end of the block. Raises Unavailable."""
         with translated():
-            return KafkaAdminClient(**self._common())
+            admin = KafkaAdminClient(**self._common())
+            try:
+                yield admin
+            finally:
+                admin.close()
 
     def _common(self) -> dict[str, Any]:
         return {

@@ -26,14 +26,11 @@ def kafka(broker: LocalBroker) -> Iterator[KafkaBus]:
 
 
 def configured(broker: LocalBroker, topic: str) -> dict[str, str]:
-    admin = parse_servers(broker.address).admin()
-    try:
+    with parse_servers(broker.address).administrating() as admin:
         found: dict[str, Any] = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])[
             "topic"
         ]
         return {name: entry["value"] for name, entry in found[topic].items()}
-    finally:
-        admin.close()
 
 
 def test_the_suites_topics_are_created_and_created_again(kafka: KafkaBus) -> None:

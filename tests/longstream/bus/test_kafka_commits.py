@@ -1,0 +1,122 @@
+"""Commits whose answer is lost, and positions that the log no longer has, on a real broker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from kafka import KafkaProducer, TopicPartition
+from kafka import errors as kafka_errors
+
+from longstream.bus import Partition, Subscription, Topic
+from longstream.bus.kafka.bus import KafkaBus
+from longstream.bus.kafka.transactions import watched
+from longstream.bus.kafka.wire import Cluster, parse_servers
+from longstream.errors import Corrupt, Unavailable
+from scripts.kafka import LocalBroker
+from tests.support.buses import contents, copies, ends_of, gain, keys, numbered, take
+
+pytestmark = pytest.mark.kafka
+
+LOST = [kafka_errors.KafkaTimeoutError, kafka_errors.ProducerFencedError, kafka_errors.KafkaConnectionError]
+
+
+@dataclass(frozen=True)
+class Lossy(Cluster):
+    """Loses the answers to commits as `losses` says: each is called with the real commit, once."""
+
+    losses: list[Callable[[Callable[[], None]], None]] = field(default_factory=list)
+
+    def producer(self, transactional_id: str) -> KafkaProducer:
+        producer = super().producer(transactional_id)
+        real = producer.commit_transaction
+        producer.commit_transaction = lambda: self.losses.pop(0)(real) if self.losses else real()
+        return producer
+
+
+@contextmanager
+def opened(broker: LocalBroker, group: str) -> Iterator[tuple[KafkaBus, Lossy, Subscription]]:
+    cluster = Lossy(parse_servers(broker.address).servers)
+    with KafkaBus(cluster) as bus:
+        bus.create_topics([Topic(name=f"{group}-{n}", partitions=1, cleanup="delete") for n in ("in", "out")])
+        bus.publish(numbered(f"{group}-in", 10))
+        subscription = bus.subscribe(group, [f"{group}-in"], "member")
+        gain(subscription, 1)
+        yield bus, cluster, subscription
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_commit_that_took_place_but_was_not_answered_counts_as_done(
+    broker: LocalBroker, group: str, lost: type[Exception]
+) -> None:
+    with opened(broker, group) as (bus, cluster, subscription):
+
+        def after(commit: Callable[[], None]) -> None:
+            commit()
+            raise lost
+
+        records = take(subscription, 10)
+        cluster.losses.append(after)
+        written = subscription.commit(copies(records, f"{group}-out"), ends_of(records))
+        found = contents(bus, f"{group}-out")
+        assert [position.offset for position in written] == [record.offset for record in found]
+        assert keys(found) == keys(records)
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_commit_that_did_not_take_place_wrote_nothing_and_can_be_repeated(
+    broker: LocalBroker, group: str, lost: type[Exception]
+) -> None:
+    with opened(broker, group) as (bus, cluster, subscription):
+
+        def before(_commit: Callable[[], None]) -> None:
+            raise lost
+
+        records = take(subscription, 10)
+        cluster.losses.append(before)
+        with pytest.raises(Unavailable):
+            subscription.commit(copies(records, f"{group}-out"), ends_of(records))
+        assert contents(bus, f"{group}-out") == []
+        subscription.commit(copies(records, f"{group}-out"), ends_of(records))
+        assert keys(contents(bus, f"{group}-out")) == keys(records)
+
+
+@pytest.mark.parametrize("lost", LOST)
+def test_a_publication_that_was_not_answered_is_told_as_unavailable(
+    broker: LocalBroker, group: str, lost: type[Exception]
+) -> None:
+    with opened(broker, group) as (bus, cluster, _subscription):
+
+        def before(_commit: Callable[[], None]) -> None:
+            raise lost
+
+        cluster.losses.append(before)
+        with pytest.raises(Unavailable, match="send it again"):
+            bus.publish(numbered(f"{group}-out", 3))
+        bus.publish(numbered(f"{group}-out", 3))
+        assert len(contents(bus, f"{group}-out")) == 3
+
+
+def test_a_position_that_the_log_no_longer_has_stops_the_reader(broker: LocalBroker, group: str) -> None:
+    partition = Partition(f"{group}-in", 0)
+    with opened(broker, group) as (bus, cluster, subscription):
+        take(subscription, 10)
+        subscription.commit([], {partition: 3})
+        subscription.close()
+        with cluster.administrating() as admin:
+            admin.delete_records({TopicPartition(partition.topic, 0): 6})
+        again = bus.subscribe(group, [partition.topic], "member")
+        with pytest.raises(Corrupt, match="bring back the log"):
+            gain(again, 1)
+
+
+def test_an_act_that_never_returns_is_given_up() -> None:
+    begun = time.monotonic()
+    forever: Any = lambda: time.sleep(60)  # noqa: E731
+    with pytest.raises(Unavailable, match="is the broker up"):
+        watched(forever, 0.2)
+    assert time.monotonic() - begun < 5.0
