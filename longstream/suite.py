@@ -1,8 +1,8 @@
 """The suite on one machine: its services, where each answers, what each is told, where it all lies.
 
-A data folder holds the log (`log.sqlite`), the objects, the trainer's scratch space, the services' logs, and
-`suite.json`, which tells `longstream status` and other programs where the services answer. One supervisor at
-a time may use a folder.
+A data folder holds the log (`log.sqlite`) unless that is a Kafka cluster, the objects unless they have a store
+elsewhere, the trainer's scratch space, the services' logs, and `suite.json`, which tells `longstream status` and
+other programs where everything is. One supervisor at a time may use a folder.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ DEFAULT_DATA = Path("longstream-data")
 DEFAULT_PORT_BASE = 7400
 METRICS_PORT_OFFSET = 10
 SUITE_FILE = "suite.json"
+LOG_FILE = "log.sqlite"
+OBJECTS = "objects"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,22 @@ class SuiteOptions:
     """Engine URL, such as vllm:PATH."""
     judge_engine: str
     layout: Layout = field(default_factory=Layout)
+    kafka: str = ""
+    """HOST:PORT[,HOST:PORT...] of the cluster that is the log; empty: a file in the data folder."""
+    storage: str = ""
+    """URL of the object store; empty: a folder in the data folder."""
+    replica: int = 0
+    """Which of the suites this is that share one Kafka cluster."""
+
+    @property
+    def bus_url(self) -> str:
+        """Where the log is."""
+        return f"kafka:{self.kafka}" if self.kafka else f"sqlite:{self.data.resolve() / LOG_FILE}"
+
+    @property
+    def storage_url(self) -> str:
+        """Where the objects are."""
+        return self.storage or (self.data.resolve() / OBJECTS).as_uri()
 
     def port(self, service: str) -> int:
         """The service's gRPC port, the same whichever services run beside it."""
@@ -54,9 +72,12 @@ class SuiteOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningSuite:
-    """What `suite.json` says: the supervisor's process id, pipeline names, and each service's whereabouts."""
+    """What `suite.json` says: the supervisor's process id, where log and objects are, pipeline names, and each
+    service's whereabouts."""
 
     pid: int
+    bus_url: str
+    storage_url: str
     pipelines: tuple[str, ...]
     services: Mapping[str, Mapping[str, Any]]
     """By name: address, metrics, log, pid (None while it does not run)."""
@@ -98,12 +119,12 @@ def programs(options: SuiteOptions, names: Sequence[str]) -> list[ServiceProgram
 def _environ(options: SuiteOptions, name: str) -> dict[str, str]:
     data = options.data.resolve()
     told = {
-        "LONGSTREAM_BUS_URL": f"sqlite:{data / 'log.sqlite'}",
-        "LONGSTREAM_STORAGE_URL": (data / "objects").as_uri(),
+        "LONGSTREAM_BUS_URL": options.bus_url,
+        "LONGSTREAM_STORAGE_URL": options.storage_url,
         "LONGSTREAM_PIPELINES": ",".join(str(path.resolve()) for path in options.pipelines),
         "LONGSTREAM_GRPC_ADDRESS": f"{HOST}:{options.port(name)}",
         "LONGSTREAM_METRICS_ADDRESS": f"{HOST}:{options.port(name) + METRICS_PORT_OFFSET}",
-        "LONGSTREAM_MEMBER": f"{name}-0",
+        "LONGSTREAM_MEMBER": f"{name}-{options.replica}",
         "LONGSTREAM_EXAMPLES_PARTITIONS": str(options.layout.examples_partitions),
         "LONGSTREAM_SELECTED_PARTITIONS": str(options.layout.selected_partitions),
         "LONGSTREAM_CONTROL_PARTITIONS": str(options.layout.control_partitions),
@@ -173,10 +194,20 @@ def write_suite(
         }
         for program in programs
     }
-    told = {"pid": os.getpid(), "pipelines": list(pipelines), "services": services}
+    told = {
+        "pid": os.getpid(),
+        "bus": _told_all(programs, "LONGSTREAM_BUS_URL"),
+        "storage": _told_all(programs, "LONGSTREAM_STORAGE_URL"),
+        "pipelines": list(pipelines),
+        "services": services,
+    }
     draft = data / f"{SUITE_FILE}.new"
     draft.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     draft.replace(data / SUITE_FILE)
+
+
+def _told_all(programs: Sequence[ServiceProgram], variable: str) -> str:
+    return next((program.environ[variable] for program in programs if variable in program.environ), "")
 
 
 def forget_suite(data: Path) -> None:
@@ -189,7 +220,13 @@ def read_suite(data: Path) -> RunningSuite:
     """The suite on that folder. Raises NotFound if none runs there."""
     try:
         told = json.loads((data / SUITE_FILE).read_text(encoding="utf-8"))
-        return RunningSuite(pid=told["pid"], pipelines=tuple(told["pipelines"]), services=told["services"])
+        return RunningSuite(
+            pid=told["pid"],
+            bus_url=told["bus"],
+            storage_url=told["storage"],
+            pipelines=tuple(told["pipelines"]),
+            services=told["services"],
+        )
     except FileNotFoundError:
         raise NotFound(
             f"no suite runs on {data}; start one with `longstream up`, or name its folder by --data"

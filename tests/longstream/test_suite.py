@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,14 @@ def test_each_service_gets_its_own_settings_and_no_other(tmp_path: Path) -> None
     }
 
 
+def test_suites_may_share_a_cluster_and_a_store_under_names_of_their_own(tmp_path: Path) -> None:
+    shared = replace(options(tmp_path), kafka="a:9092,b:9092", storage="s3://bucket/prefix", replica=2)
+    [curator] = programs(shared, ["curator"])
+    assert curator.environ["LONGSTREAM_BUS_URL"] == "kafka:a:9092,b:9092"
+    assert curator.environ["LONGSTREAM_STORAGE_URL"] == "s3://bucket/prefix"
+    assert curator.environ["LONGSTREAM_MEMBER"] == "curator-2"
+
+
 def test_every_taken_port_is_named_with_its_service(tmp_path: Path) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -111,6 +120,10 @@ def test_a_running_suite_is_found_by_its_folder(tmp_path: Path) -> None:
     assert suite.services["curator"]["pid"] == 11
     assert suite.services["trainer"]["pid"] is None
     assert suite.services["trainer"]["metrics"] == "127.0.0.1:7412"
+    assert (suite.bus_url, suite.storage_url) == (
+        f"sqlite:{tmp_path}/log.sqlite",
+        f"file://{tmp_path}/objects",
+    )
     assert suite.services["trainer"]["log"] == f"{tmp_path}/logs/trainer.log"
 
 
