@@ -56,9 +56,10 @@ def fetch() -> None:
 class LocalBroker:
     """One broker that is its own controller; its log lies in a folder and outlives it."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        """port 0: a free one."""
+    def __init__(self, folder: Path, port: int = 0, advertised: str = "") -> None:
+        """port 0: a free one. advertised: host:port that clients are told, if they come by another way."""
         self._folder = folder
+        self._advertised = advertised
         self.port = port or free_port()
         self._controller_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -140,7 +141,7 @@ class LocalBroker:
             "node.id": "1",
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{self._controller_port}",
             "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "advertised.listeners": f"PLAINTEXT://{self._advertised or self.address}",
             "controller.listener.names": "CONTROLLER",
             "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
             "log.dirs": str(self._folder / "log"),
