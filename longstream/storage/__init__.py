@@ -8,6 +8,8 @@ not part of them. This package is the only door to the object store.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NewType, Protocol, Self
@@ -18,6 +20,8 @@ from longstream.errors import InvalidInput
 Address = NewType("Address", str)
 
 OCTETS = "application/octet-stream"
+RENEWED_WITHIN = timedelta(hours=6)
+"""How far the time of an object may lie behind its latest put."""
 _ADDRESS = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -61,6 +65,19 @@ class Storage(Protocol):
 
         An existing folder is verified and kept. Raises Refused if it differs, InvalidInput if the address
         is no manifest or names a path outside the folder.
+        """
+
+    def addresses(self) -> Iterator[tuple[Address, datetime]]:
+        """Every object, in no order, with the UTC time at which it was last stored.
+
+        Putting what is there already counts as storing it, to within RENEWED_WITHIN: who spares the objects
+        of the last day takes none from a put that is still to be committed.
+        """
+
+    def delete(self, address: str, stored_before: datetime | None = None) -> bool:
+        """Remove the object, which may be absent; with a time, only if it was last stored before that.
+
+        Returns whether it is gone. Its age is looked at right before it is removed, not in one act with that.
         """
 
     def close(self) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +33,7 @@ from longstream.storage.atomic import (
 from longstream.storage.trees import fetch_tree, put_tree
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}", re.ASCII)
+_NAME = re.compile(r"[0-9a-f]{62}", re.ASCII)
 _ABANDONED_AFTER_S = 86_400.0
 
 
@@ -131,6 +134,26 @@ class FileStorage:
         with full_disk_told():
             return fetch_tree(self, address, into)
 
+    def addresses(self) -> Iterator[tuple[Address, datetime]]:
+        """See Storage."""
+        for folder in self._objects.iterdir():
+            for path in folder.iterdir():
+                if _NAME.fullmatch(path.name) and (stored := _stored_at(path)) is not None:
+                    yield parse_address(f"sha256:{folder.name}{path.name}"), stored
+
+    def delete(self, address: str, stored_before: datetime | None = None) -> bool:
+        """See Storage."""
+        path = self._path(parse_address(address))
+        stored = _stored_at(path)
+        if stored is not None and stored_before is not None and stored >= stored_before:
+            return False
+        # The type first: a crash between the two leaves an object that is still listed.
+        path.with_suffix(".type").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        if stored is not None:
+            sync_folder(path.parent)
+        return True
+
     def close(self) -> None:
         """Nothing is held open between calls."""
 
@@ -153,7 +176,7 @@ class FileStorage:
             if not folder.is_dir():
                 folder.mkdir(exist_ok=True)
                 sync_folder(self._objects)
-            if not self._intact(address):
+            if not self._renewed(address):
                 source.seek(0)
                 self._write(source, address, media_type)
             # Also for an object that was there: its writer may have crashed between its rename and its sync.
@@ -172,12 +195,16 @@ class FileStorage:
             crash_point("storage.put.between_renames")
             publish(kind, path.with_suffix(".type"))
 
-    def _intact(self, address: Address) -> bool:
+    def _renewed(self, address: Address) -> bool:
+        """Whether the object is there and whole; if so, its time is now."""
         try:
             with self._open(address) as file:
-                return hash_file(file) == address and self._path(address).with_suffix(".type").is_file()
+                if hash_file(file) != address or not self._path(address).with_suffix(".type").is_file():
+                    return False
+                os.utime(file.fileno())
         except NotFound:
             return False
+        return True
 
     def _open(self, address: Address) -> BinaryIO:
         try:
@@ -197,6 +224,13 @@ class FileStorage:
                     path.unlink()
             except FileNotFoundError:
                 continue
+
+
+def _stored_at(path: Path) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
+    except FileNotFoundError:
+        return None
 
 
 def _corrupt(address: str) -> Corrupt:

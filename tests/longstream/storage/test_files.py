@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -64,10 +65,48 @@ def test_what_was_put_is_what_is_got(content: bytes) -> None:
 
 def test_the_same_bytes_are_one_object_with_their_first_media_type(storage: Storage, tmp_path: Path) -> None:
     first = storage.put(b"once", "text/plain")
-    before = {path: path.stat().st_mtime_ns for path in files_below(tmp_path)}
+    before = {path: path.stat().st_ino for path in files_below(tmp_path)}
     assert storage.put(b"once", "image/png") == first
     assert storage.media_type(first) == "text/plain"
-    assert {path: path.stat().st_mtime_ns for path in files_below(tmp_path)} == before
+    assert {path: path.stat().st_ino for path in files_below(tmp_path)} == before
+
+
+def test_every_object_is_listed_with_the_time_of_its_latest_put(storage: Storage, tmp_path: Path) -> None:
+    assert list(storage.addresses()) == []
+    began = datetime.now(UTC) - timedelta(seconds=1)  # a file system's clock is coarse
+    put = {storage.put(b"%d" % number) for number in range(20)}
+    assert {address for address, _ in storage.addresses()} == put
+    assert all(began <= stored <= datetime.now(UTC) for _, stored in storage.addresses())
+    old, young = sorted(put)[:2]
+    for address in (old, young):
+        os.utime(object_file(tmp_path, address), (0, 0))
+    assert storage.put(storage.get(young)) == young
+    assert {address for address, stored in storage.addresses() if stored < began} == {old}
+
+
+def test_a_deleted_object_is_gone_and_can_be_put_again(storage: Storage, tmp_path: Path) -> None:
+    kept, address = storage.put(b"kept"), storage.put(b"content", "text/plain")
+    assert storage.delete(address)
+    assert storage.delete(address)
+    with pytest.raises(NotFound):
+        storage.get(address)
+    assert [listed for listed, _ in storage.addresses()] == [kept]
+    assert storage.put(b"content", "image/png") == address
+    assert (storage.get(address), storage.media_type(address)) == (b"content", "image/png")
+    with pytest.raises(InvalidInput):
+        storage.delete("../kept")
+
+
+def test_an_object_that_was_put_again_since_is_not_deleted(storage: Storage, tmp_path: Path) -> None:
+    address = storage.put(b"content")
+    os.utime(object_file(tmp_path, address), (0, 0))
+    ((_, stored),) = storage.addresses()
+    limit = stored + timedelta(days=1)
+    storage.put(b"content")
+    assert not storage.delete(address, stored_before=limit)
+    assert storage.get(address) == b"content"
+    assert storage.delete(address, stored_before=datetime.now(UTC) + timedelta(seconds=1))
+    assert list(storage.addresses()) == []
 
 
 @given(st.binary(min_size=1, max_size=200), st.data())
