@@ -47,8 +47,22 @@ VERDICTS: Final = "verdicts"
 PROMOTIONS: Final = "promotions"
 """Promotion by pipeline/promotion id."""
 
+SETTLEMENTS: Final = "dead-letters"
+"""Settlement by the dead letter's id; one partition, whose owner alone replays or drops."""
+
+READERS: Final = {
+    EXAMPLES: "curator-keepers",
+    CURATION: "curator-owners",
+    SELECTED: "instructor-writers",
+    TRAINING: "trainer-owners",
+    JUDGING: "judge-owners",
+}
+"""The group that works a topic off: its records wait for it, however old they are."""
+
 DEAD_LETTERS: Final = ".dlq"
 """Suffix of a topic's dead letters: original bytes, with the reason and the origin as headers."""
+READ_BY_WORKERS: Final = (EXAMPLES, CURATION, SELECTED, TRAINING, JUDGING)
+"""What workers read, so that each of these has dead letters."""
 
 _WEEK_S: Final = 7 * 86_400.0
 _MONTH_S: Final = 30 * 86_400.0
@@ -68,6 +82,7 @@ def topics(layout: Layout) -> tuple[Topic, ...]:
     control = layout.control_partitions
     compacted = {
         CURATOR_STATE: layout.examples_partitions,
+        SETTLEMENTS: 1,
         **dict.fromkeys((CURATION_STATE, TRAINING_STATE, JUDGING_STATE), control),
         **dict.fromkeys((ROWS, RELEASES, TRAINING_JOBS, MODELS, EVALUATIONS, PROMOTIONS), control),
     }
@@ -76,16 +91,21 @@ def topics(layout: Layout) -> tuple[Topic, ...]:
         SELECTED: layout.selected_partitions,
         **dict.fromkeys((CURATION, TRAINING, TRAINING_EVENTS, JUDGING, VERDICTS), control),
     }
-    read_by_workers = (EXAMPLES, CURATION, SELECTED, TRAINING, JUDGING)
     return (
         *(Topic(name=name, partitions=count, cleanup="compact") for name, count in compacted.items()),
         *(
-            Topic(name=name, partitions=count, cleanup="delete", retention_s=_WEEK_S)
+            Topic(
+                name=name,
+                partitions=count,
+                cleanup="delete",
+                retention_s=_WEEK_S,
+                read_by=READERS.get(name, ""),
+            )
             for name, count in work.items()
         ),
         *(
             Topic(name=name + DEAD_LETTERS, partitions=1, cleanup="delete", retention_s=_MONTH_S)
-            for name in read_by_workers
+            for name in READ_BY_WORKERS
         ),
     )
 

@@ -755,3 +755,25 @@ class Promotion(_message.Message):
     reasons: _containers.RepeatedScalarFieldContainer[str]
     time: _timestamp_pb2.Timestamp
     def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., sequence: _Optional[int] = ..., outcome: _Optional[_Union[Promotion.Outcome, str]] = ..., model_id: _Optional[str] = ..., expected_champion_id: _Optional[str] = ..., champion_id: _Optional[str] = ..., evaluation_id: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Settlement(_message.Message):
+    __slots__ = ("letter", "outcome", "time", "by", "why")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTCOME_UNSPECIFIED: _ClassVar[Settlement.Outcome]
+        OUTCOME_REPLAYED: _ClassVar[Settlement.Outcome]
+        OUTCOME_DROPPED: _ClassVar[Settlement.Outcome]
+    OUTCOME_UNSPECIFIED: Settlement.Outcome
+    OUTCOME_REPLAYED: Settlement.Outcome
+    OUTCOME_DROPPED: Settlement.Outcome
+    LETTER_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    letter: str
+    outcome: Settlement.Outcome
+    time: _timestamp_pb2.Timestamp
+    by: str
+    why: str
+    def __init__(self, letter: _Optional[str] = ..., outcome: _Optional[_Union[Settlement.Outcome, str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., by: _Optional[str] = ..., why: _Optional[str] = ...) -> None: ...

@@ -38,7 +38,8 @@ def test_partitions_are_those_of_the_layout(examples: int, selected: int, contro
     count = {topic.name: topic.partitions for topic in topics(layout)}
     assert count["examples"] == count["curator-state"] == examples
     assert count["selected"] == selected
-    own = {"examples", "curator-state", "selected"}
+    assert count["dead-letters"] == 1
+    own = {"examples", "curator-state", "selected", "dead-letters"}
     assert {n for name, n in count.items() if name not in own and not name.endswith(".dlq")} == {control}
 
 
