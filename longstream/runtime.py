@@ -25,14 +25,16 @@ from longstream import settings as typed_settings
 from longstream.app import App, Component, exit_code, run_program
 from longstream.bus import Bus
 from longstream.bus.opening import open_bus
+from longstream.bus.security import KafkaSecurity
 from longstream.errors import InvalidInput, SuiteError
 from longstream.owner import CommandPort
 from longstream.pipeline import Pipeline
 from longstream.records import parse
 from longstream.server import GrpcServer, Registration, ServerSettings
 from longstream.storage import Storage, open_storage
+from longstream.storage.s3_settings import S3Settings
 from longstream.telemetry import Metrics, MetricsServer, configure_logging
-from longstream.topics import Layout, PipelineTopics, topics
+from longstream.topics import READERS, Layout, PipelineTopics, topics
 from longstream.v1.records_pb2 import OwnerState
 from longstream.view import View
 from longstream.worker import Consumption, Handler, Worker, WorkerOptions
@@ -42,7 +44,7 @@ M = TypeVar("M", bound=Message)
 S = TypeVar("S")
 
 PREFIX = "LONGSTREAM_"
-_NOT_SETTINGS = frozenset({"LONGSTREAM_CRASH_AT", "LONGSTREAM_TEST_DATA"})
+_NOT_SETTINGS = frozenset({"LONGSTREAM_CRASH_AT", "LONGSTREAM_TEST_DATA", "LONGSTREAM_TEST_KAFKA"})
 _log = logging.getLogger(__name__)
 
 
@@ -51,9 +53,10 @@ class RuntimeSettings:
     """What all services of a suite are told alike."""
 
     bus_url: str
-    """Where the log is: sqlite:PATH."""
+    """Where the log is: sqlite:PATH or kafka:HOST:PORT[,HOST:PORT...]."""
     storage_url: str
-    """Where objects are: file:///FOLDER."""
+    """Where objects are: file:///FOLDER or s3://BUCKET[/PREFIX]."""
+    s3: S3Settings = field(default_factory=S3Settings)
     pipelines: tuple[str, ...] = ()
     """Paths of the pipeline files that this suite runs."""
     grpc_address: str = "127.0.0.1:7400"
@@ -69,6 +72,8 @@ class RuntimeSettings:
     log_level: str = "INFO"
     drain_s: float = 75.0
     """From SIGTERM until what is not finished is given up."""
+    kafka: KafkaSecurity = field(default_factory=KafkaSecurity)
+    """How a Kafka cluster is reached."""
     reflection: bool = True
     """Whether callers may ask the gRPC server what it offers."""
 
@@ -121,12 +126,10 @@ class Runtime:
         """Sends commands into the control topic and waits for the owner's answer in states."""
         return CommandPort(self.bus, topic, self.keys, states)
 
-    def worker(
-        self, group: str, topic: str, handler: Handler, options: WorkerOptions | None = None
-    ) -> Worker:
+    def worker(self, topic: str, handler: Handler, options: WorkerOptions | None = None) -> Worker:
         """The loop that runs handler over this member's share of the topic."""
         consumption = Consumption(
-            group=f"{self.service}-{group}",
+            group=READERS[topic],
             topics=(topic,),
             member=self.settings.member,
             metrics=self.worker_metrics,
@@ -165,10 +168,10 @@ def open_runtime(service: str, read_topics: Sequence[str]) -> Iterator[Runtime]:
     try:
         settings = load(RuntimeSettings, PREFIX)
         files = [pipelines.load(Path(path)) for path in settings.pipelines]
-        with open_storage(settings.storage_url) as storage:
-            bus = open_bus(settings.bus_url, housekeeping=True)
+        with open_storage(settings.storage_url, settings.s3) as storage:
+            bus = open_bus(settings.bus_url, housekeeping=True, security=settings.kafka)
             try:
-                bus.create_topics(topics(settings.layout))
+                bus.prepare_topics(topics(settings.layout))
                 metrics = Metrics(service, REGISTRY)
                 metrics.build_info(_version(), "")
                 yield Runtime(

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, NewType, Protocol, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from longstream.errors import InvalidInput
+from longstream.storage.s3_settings import S3Settings
 
 Address = NewType("Address", str)
 
@@ -99,18 +100,22 @@ def parse_address(text: str) -> Address:
     return Address(text)
 
 
-def open_storage(url: str) -> Storage:
-    """The store at a URL; today `file:///absolute/folder`, made if it does not exist.
+def open_storage(url: str, s3: S3Settings | None = None) -> Storage:
+    """The store at a URL: `file:///absolute/folder`, made if it does not exist.
 
     Raises InvalidInput for an unknown scheme, a relative path, or more than a path.
     """
-    from longstream.storage.files import FileStorage
-
     parts = urlsplit(url)
     if parts.scheme != "file":
         raise InvalidInput(
             f"no storage for the scheme {parts.scheme!r}; use file:///folder", field="storage_url"
         )
+    return _in_folder(parts)
+
+
+def _in_folder(parts: SplitResult) -> Storage:
+    from longstream.storage.files import FileStorage
+
     path = unquote(parts.path)
     if parts.netloc or parts.query or parts.fragment or not path.startswith("/") or "\0" in path:
         raise InvalidInput("a file storage is file:/// and an absolute folder", field="storage_url")
