@@ -6,24 +6,33 @@ from pathlib import Path
 
 from longstream.bus import Bus
 from longstream.bus.embedded import EmbeddedBus
+from longstream.bus.security import KafkaSecurity
 from longstream.errors import InvalidInput
 
 
-def open_bus(url: str, *, session_timeout_s: float = 10.0, housekeeping: bool = False) -> Bus:
+def open_bus(
+    url: str,
+    *,
+    session_timeout_s: float = 10.0,
+    housekeeping: bool = False,
+    security: KafkaSecurity | None = None,
+) -> Bus:
     """The bus behind a URL: `sqlite:PATH` is the embedded log in that file, which is created if missing;
     `kafka:HOST:PORT[,HOST:PORT...]` a Kafka cluster.
 
     session_timeout_s: silence after which a group shares out a member's partitions.
     housekeeping: also compact topics and drop expired records from here; one process per log is enough, more
-    do no harm, and a Kafka cluster does it by itself. Raises InvalidInput for any other URL, Corrupt or Refused
-    for a file that cannot be used as a log, Unavailable for a cluster that does not answer.
+    do no harm, and a Kafka cluster does it by itself.
+    security: how a Kafka cluster is reached; without it in plaintext.
+    Raises InvalidInput for any other URL, Corrupt or Refused for a file that cannot be used as a log, Unavailable
+    for a cluster that does not answer.
     """
     scheme, colon, rest = url.partition(":")
     if scheme == "kafka":
         from longstream.bus.kafka.bus import KafkaBus
         from longstream.bus.kafka.wire import parse_servers
 
-        return KafkaBus(parse_servers(rest), session_timeout_s=session_timeout_s)
+        return KafkaBus(parse_servers(rest, security), session_timeout_s=session_timeout_s)
     if scheme != "sqlite" or not colon:
         raise InvalidInput(
             f"the bus URL {url!r} is of no known kind; write sqlite:PATH or kafka:HOST:PORT", field="bus_url"

@@ -14,12 +14,12 @@ from scripts.kafka import LocalBroker, NoBroker
 
 @contextmanager
 def running(folder: Path) -> Iterator[LocalBroker]:
-    """A real broker. Skips where none can be had, fails where LONGSTREAM_KAFKA_TESTS=required says that one must."""
+    """A real broker. Skips where none can be had, fails where LONGSTREAM_TEST_KAFKA=required says that one must."""
     broker = LocalBroker(folder)
     try:
         broker.start()
     except NoBroker as error:
-        if os.environ.get("LONGSTREAM_KAFKA_TESTS") == "required":
+        if os.environ.get("LONGSTREAM_TEST_KAFKA") == "required":
             raise
         pytest.skip(f"no Kafka broker: {error}")
     try:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 
 from longstream.bus import MAX_RECORD_BYTES, Output, Partition, Record
+from longstream.bus.security import KafkaSecurity
 from longstream.errors import InvalidInput, SuiteError, TooLarge, Unavailable
 
 MAX_BATCH_BYTES = 2 * MAX_RECORD_BYTES
@@ -32,6 +33,7 @@ class Cluster:
     """Opens clients of one Kafka cluster. servers: host:port of some of its brokers."""
 
     servers: tuple[str, ...]
+    security: KafkaSecurity = field(default_factory=KafkaSecurity)
 
     def producer(self, transactional_id: str) -> KafkaProducer:
         """A producer of transactions under that id. Raises Unavailable."""
@@ -85,7 +87,7 @@ class Cluster:
         }
 
 
-def parse_servers(address: str) -> Cluster:
+def parse_servers(address: str, security: KafkaSecurity | None = None) -> Cluster:
     """The cluster behind HOST:PORT[,HOST:PORT...]. Raises InvalidInput."""
     servers = tuple(address.split(","))
     for server in servers:
@@ -94,7 +96,7 @@ def parse_servers(address: str) -> Cluster:
             raise InvalidInput(
                 f"{server!r} is no broker's address; write kafka:HOST:PORT[,HOST:PORT...]", field="bus_url"
             )
-    return Cluster(servers)
+    return Cluster(servers, security or KafkaSecurity())
 
 
 @contextmanager
