@@ -61,8 +61,6 @@ READERS: Final = {
 
 DEAD_LETTERS: Final = ".dlq"
 """Suffix of a topic's dead letters: original bytes, with the reason and the origin as headers."""
-READ_BY_WORKERS: Final = (EXAMPLES, CURATION, SELECTED, TRAINING, JUDGING)
-"""What workers read, so that each of these has dead letters."""
 
 _WEEK_S: Final = 7 * 86_400.0
 _MONTH_S: Final = 30 * 86_400.0
@@ -105,7 +103,7 @@ def topics(layout: Layout) -> tuple[Topic, ...]:
         ),
         *(
             Topic(name=name + DEAD_LETTERS, partitions=1, cleanup="delete", retention_s=_MONTH_S)
-            for name in READ_BY_WORKERS
+            for name in READERS
         ),
     )
 

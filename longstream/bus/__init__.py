@@ -93,6 +93,19 @@ class Topic:
     partitions: int
     cleanup: Literal["compact", "delete"]
     retention_s: float = 7 * 86_400.0
+    read_by: str = ""
+    """Group that must have read a record before it is dropped, however old it is; empty: age alone decides."""
+    copies: int = 0
+    """Of each partition on a cluster's brokers; 0: three, or as many as there are brokers. The embedded log has one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicChange:
+    """What `create_topics` would do to a topic, or why it refuses. "note": what it leaves to people."""
+
+    topic: str
+    kind: Literal["create", "alter", "note", "refuse"]
+    text: str
 
 
 class Subscription(Protocol):
@@ -117,6 +130,16 @@ class Subscription(Protocol):
 
     def committed(self, partition: Partition) -> int:
         """Offset of the first record not yet committed by the group; the log's start for a new group."""
+
+    def behind(self) -> Mapping[Partition, int]:
+        """How far the log of each partition in hand reaches beyond what was handed out, in offsets.
+
+        0 if all was handed out; otherwise at least the number of records that were not, since gaps are counted until
+        they are passed over (what compaction took away, what ends a transaction), as is what is just being written.
+        A paused partition's number grows as well. Any thread may ask at any time: the answer is at most about two
+        seconds old and waits neither for a commit nor for a broker. Empty once closed.
+        Raises Unavailable if a log in this process's own file cannot be read.
+        """
 
     def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
         """Write outputs and the next offsets to read, all of it or none; returns where the outputs lie.
@@ -150,9 +173,19 @@ class Bus(Protocol):
     """A log of topics."""
 
     def create_topics(self, topics: Iterable[Topic]) -> None:
-        """Create what is missing; a new retention is taken over.
+        """Create what is missing; a new retention is taken over. Safe to run again.
 
-        Raises Refused if a topic exists with another number of partitions or another clean-up.
+        Raises Refused, having changed nothing, if a topic exists with another number of partitions or another
+        clean-up: keys and kept state would no longer be found.
+        """
+
+    def topic_changes(self, topics: Iterable[Topic]) -> list[TopicChange]:
+        """What `create_topics` would do, in the order of the topics; empty if all is as it should be."""
+
+    def prepare_topics(self, topics: Iterable[Topic]) -> None:
+        """At a program's start: a log of our own gets what is missing, by `create_topics`. A cluster is somebody's
+        to administer (`longstream topics apply`): there a missing topic is Unavailable and one with other
+        partitions Refused.
         """
 
     def partitions(self, topic: str) -> tuple[Partition, ...]:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
-from longstream.bus import Output, Partition, Position, Record, Topic
+from longstream.bus import Output, Partition, Position, Record, Topic, TopicChange
 from longstream.bus import embedded_group as groups
-from longstream.bus.embedded_log import Catalog, append, bounds, create_topics, fetch
+from longstream.bus.embedded_log import Catalog, append, bounds, create_topics, fetch, topic_changes
 from longstream.bus.embedded_store import Store, View
 from longstream.bus.embedded_subscription import EmbeddedSubscription, Log
 from longstream.bus.housekeeping import Housekeeper, Housekept, Policy, housekeep
@@ -52,6 +52,15 @@ class EmbeddedBus:
         """See `Bus.create_topics`."""
         with self._log.store.write() as connection:
             create_topics(connection, topics)
+
+    def topic_changes(self, topics: Iterable[Topic]) -> list[TopicChange]:
+        """See `Bus.topic_changes`."""
+        with self._log.store.snapshot() as connection:
+            return topic_changes(connection, topics)
+
+    def prepare_topics(self, topics: Iterable[Topic]) -> None:
+        """See `Bus.prepare_topics`."""
+        self.create_topics(topics)
 
     def partitions(self, topic: str) -> tuple[Partition, ...]:
         """See `Bus.partitions`."""

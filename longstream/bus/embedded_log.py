@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from longstream.bus import MAX_RECORD_BYTES, Headers, Output, Partition, Position, Record, Topic
+from longstream.bus import MAX_RECORD_BYTES, Headers, Output, Partition, Position, Record, Topic, TopicChange
 from longstream.bus.partitioner import partition_for
 from longstream.errors import InvalidInput, NotFound, Refused, TooLarge
 
@@ -83,24 +83,49 @@ def decode_headers(data: bytes | None) -> Headers:
 
 
 def create_topics(connection: sqlite3.Connection, topics: Iterable[Topic]) -> None:
-    """Add the topics that are missing; Refused if one exists with other partitions or another clean-up."""
+    """Do all `topic_changes`. Raises Refused for those that must not be done."""
+    topics = tuple(topics)
+    changes = topic_changes(connection, topics)
+    if refused := [change.text for change in changes if change.kind == "refuse"]:
+        raise Refused("; ".join(refused))
+    kinds = {change.topic: change.kind for change in changes}
     for topic in topics:
-        if topic.partitions < 1:
-            raise InvalidInput(f"topic {topic.name} needs at least one partition", field="partitions")
-        found = connection.execute(
-            "SELECT partitions, cleanup FROM topics WHERE name = ?", (topic.name,)
-        ).fetchone()
-        if found is None:
+        if kinds.get(topic.name) == "create":
             _create(connection, topic)
-        elif found != (topic.partitions, topic.cleanup):
-            raise Refused(
-                f"topic {topic.name} exists with {found[0]} partitions and clean-up {found[1]}; neither can "
-                f"change, since keys and kept state would no longer be found: use a new topic or a new log"
-            )
-        else:
+        elif kinds.get(topic.name) == "alter":
             connection.execute(
                 "UPDATE topics SET retention_s = ? WHERE name = ?", (topic.retention_s, topic.name)
             )
+
+
+def topic_changes(connection: sqlite3.Connection, topics: Iterable[Topic]) -> list[TopicChange]:
+    """What makes the topics what they should be."""
+    found = {
+        name: (partitions, cleanup, retention_s)
+        for name, partitions, cleanup, retention_s in connection.execute(
+            "SELECT name, partitions, cleanup, retention_s FROM topics"
+        )
+    }
+    changes = (_change(topic, found.get(topic.name)) for topic in topics)
+    return [change for change in changes if change is not None]
+
+
+def _change(topic: Topic, found: tuple[int, str, float] | None) -> TopicChange | None:
+    if topic.partitions < 1:
+        raise InvalidInput(f"topic {topic.name} needs at least one partition", field="partitions")
+    if found is None:
+        text = f"{topic.partitions} partitions, {topic.cleanup}"
+        return TopicChange(topic=topic.name, kind="create", text=text)
+    if found[:2] != (topic.partitions, topic.cleanup):
+        text = (
+            f"topic {topic.name} exists with {found[0]} partitions and clean-up {found[1]}; neither can "
+            f"change, since keys and kept state would no longer be found: use a new topic or a new log"
+        )
+        return TopicChange(topic=topic.name, kind="refuse", text=text)
+    if found[2] != topic.retention_s:
+        text = f"retention {topic.retention_s:g} s instead of {found[2]:g} s"
+        return TopicChange(topic=topic.name, kind="alter", text=text)
+    return None
 
 
 def _create(connection: sqlite3.Connection, topic: Topic) -> None:

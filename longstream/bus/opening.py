@@ -21,8 +21,8 @@ def open_bus(
     `kafka:HOST:PORT[,HOST:PORT...]` a Kafka cluster.
 
     session_timeout_s: silence after which a group shares out a member's partitions.
-    housekeeping: also compact topics and drop expired records from here; one process per log is enough, more
-    do no harm, and a Kafka cluster does it by itself.
+    housekeeping: also drop expired records from here, and compact topics, which a Kafka cluster does by itself; one
+    process per log or group is enough, and more do no harm.
     security: how a Kafka cluster is reached; without it in plaintext.
     Raises InvalidInput for any other URL, Corrupt or Refused for a file that cannot be used as a log, Unavailable
     for a cluster that does not answer.
@@ -32,7 +32,9 @@ def open_bus(
         from longstream.bus.kafka.bus import KafkaBus
         from longstream.bus.kafka.wire import parse_servers
 
-        return KafkaBus(parse_servers(rest, security), session_timeout_s=session_timeout_s)
+        return KafkaBus(
+            parse_servers(rest, security), session_timeout_s=session_timeout_s, housekeeping=housekeeping
+        )
     if scheme != "sqlite" or not colon:
         raise InvalidInput(
             f"the bus URL {url!r} is of no known kind; write sqlite:PATH or kafka:HOST:PORT", field="bus_url"

@@ -11,9 +11,10 @@ from typing import Self
 
 from kafka import KafkaConsumer
 
-from longstream.bus import Output, Partition, Position, Record, Topic
+from longstream.bus import Output, Partition, Position, Record, Topic, TopicChange
+from longstream.bus.kafka.expiry import Expiry
 from longstream.bus.kafka.subscription import KafkaSubscription, Membership
-from longstream.bus.kafka.topics import apply
+from longstream.bus.kafka.topics import apply, changes
 from longstream.bus.kafka.transactions import OUTBID, Transactions, Undecided
 from longstream.bus.kafka.wire import (
     CALL_TIMEOUT_S,
@@ -24,7 +25,7 @@ from longstream.bus.kafka.wire import (
     translated,
 )
 from longstream.bus.partitioner import partition_for
-from longstream.errors import InvalidInput, NotFound, Unavailable
+from longstream.errors import InvalidInput, NotFound, Refused, Unavailable
 from longstream.faults import crash_point
 
 _CALL_MS = int(CALL_TIMEOUT_S * 1000)
@@ -34,8 +35,16 @@ _STEP_MS = 200
 class KafkaBus:
     """Implements `Bus` on a Kafka cluster. Any thread may call any method; not to be used across a fork."""
 
-    def __init__(self, cluster: Cluster, *, session_timeout_s: float = 10.0) -> None:
-        """session_timeout_s: silence after which a group shares out a member's partitions. Raises Unavailable."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        session_timeout_s: float = 10.0,
+        housekeeping: bool = False,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """session_timeout_s: silence after which a group shares out a member's partitions. housekeeping: drop what
+        this process's groups have read and is older than its topic's retention. Raises Unavailable."""
         if session_timeout_s <= 0:
             raise InvalidInput("session_timeout_s must be above 0", field="session_timeout_s")
         self._cluster = cluster
@@ -44,25 +53,45 @@ class KafkaBus:
         self._publishing = threading.Lock()
         self._open: set[KafkaSubscription | KafkaReader] = set()
         self._counts: dict[str, int] = {}
+        self._prepared: tuple[Topic, ...] = ()
+        self._reading: set[str] = set()
         self._groups: dict[str, KafkaConsumer] = {}
         self._publisher = Transactions(cluster, f"publish/{uuid.uuid4().hex}")
         # It looks at ends, and those lie behind open transactions: what is being written counts as there.
         self._looker = cluster.consumer(committed_only=False)
+        self._expiry = Expiry(cluster, self._read_here, clock) if housekeeping else None
 
     def create_topics(self, topics: Iterable[Topic]) -> None:
         """See `Bus.create_topics`."""
         with self._cluster.administrating() as admin:
             apply(admin, topics)
 
+    def topic_changes(self, topics: Iterable[Topic]) -> list[TopicChange]:
+        """See `Bus.topic_changes`."""
+        with self._cluster.administrating() as admin:
+            return changes(admin, topics)
+
+    def prepare_topics(self, topics: Iterable[Topic]) -> None:
+        """See `Bus.prepare_topics`. Needs no right to see or change settings."""
+        topics = tuple(topics)
+        missing = [topic.name for topic in topics if not self._count(topic.name)]
+        if missing:
+            raise Unavailable(
+                f"the cluster has no topics {', '.join(missing)}; `longstream topics apply` creates them"
+            )
+        for topic in topics:
+            if (count := self._count(topic.name)) != topic.partitions:
+                raise Refused(
+                    f"topic {topic.name} has {count} partitions and this program was told {topic.partitions}; "
+                    f"tell all programs of a suite what `longstream topics apply` was told"
+                )
+        self._prepared = topics
+
     def partitions(self, topic: str) -> tuple[Partition, ...]:
         """See `Bus.partitions`."""
-        with self._lock, translated():
-            if topic not in self._counts:
-                found = self._looker.partitions_for_topic(topic)
-                if not found:
-                    raise NotFound(f"there is no topic {topic!r}; the services create theirs when they start")
-                self._counts[topic] = len(found)
-            return tuple(Partition(topic, index) for index in range(self._counts[topic]))
+        if not (count := self._count(topic)):
+            raise NotFound(f"there is no topic {topic!r}; `longstream topics apply` creates the suite's")
+        return tuple(Partition(topic, index) for index in range(count))
 
     def publish(self, outputs: Sequence[Output]) -> list[Position]:
         """See `Bus.publish`. Unavailable may here mean that the outcome is not known: readers tell doubles by id."""
@@ -89,6 +118,7 @@ class KafkaBus:
         subscription = KafkaSubscription(self._cluster, membership, self._complete, self._forget)
         with self._lock:
             self._open.add(subscription)
+            self._reading.add(group)
         return subscription
 
     def reader(
@@ -122,6 +152,8 @@ class KafkaBus:
 
     def close(self) -> None:
         """See `Bus.close`."""
+        if self._expiry is not None:
+            self._expiry.close()
         with self._lock:
             opened = list(self._open)
         for part in opened:
@@ -150,6 +182,18 @@ class KafkaBus:
                 raise InvalidInput(f"topic {output.topic} has no partition {number}", field="partition")
             completed.append(replace(output, partition=number))
         return completed
+
+    def _count(self, topic: str) -> int:
+        """How many partitions the topic has; 0 if there is none."""
+        with self._lock, translated():
+            if topic not in self._counts:
+                if not (found := self._looker.partitions_for_topic(topic)):
+                    return 0
+                self._counts[topic] = len(found)
+            return self._counts[topic]
+
+    def _read_here(self) -> list[Topic]:
+        return [topic for topic in self._prepared if topic.read_by in self._reading]
 
     def _forget(self, part: KafkaSubscription | KafkaReader) -> None:
         with self._lock:

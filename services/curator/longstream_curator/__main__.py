@@ -56,8 +56,8 @@ def main() -> None:
             [partial(add_CuratorServiceServicer_to_server, service)],
             [
                 Condition(lambda: service.in_force),
-                runtime.worker("keepers", EXAMPLES, keeper),
-                runtime.worker("owners", CURATION, owner),
+                runtime.worker(EXAMPLES, keeper),
+                runtime.worker(CURATION, owner),
             ],
         )
 

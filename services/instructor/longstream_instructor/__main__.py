@@ -26,7 +26,7 @@ def main() -> None:
         options = WorkerOptions(threads=settings.in_flight, window=2 * settings.in_flight)
         runtime.run(
             [partial(add_InstructorServiceServicer_to_server, service)],
-            [ModelComponent(model), runtime.worker("writers", SELECTED, service, options)],
+            [ModelComponent(model), runtime.worker(SELECTED, service, options)],
         )
 
 

@@ -56,7 +56,7 @@ def main() -> None:
                     JudgeService(port, views, frozenset(runtime.pipelines)),
                 )
             ],
-            [ModelComponent(model), Closing(owner.close), runtime.worker("owners", JUDGING, owner)],
+            [ModelComponent(model), Closing(owner.close), runtime.worker(JUDGING, owner)],
         )
 
 

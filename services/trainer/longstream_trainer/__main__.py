@@ -37,7 +37,7 @@ def main() -> None:
         service = TrainerService(runtime.bus, runtime.keys, port, views, frozenset(runtime.pipelines))
         runtime.run(
             [partial(add_TrainerServiceServicer_to_server, service)],
-            [Closing(owner.close), runtime.worker("owners", TRAINING, owner)],
+            [Closing(owner.close), runtime.worker(TRAINING, owner)],
         )
 
 

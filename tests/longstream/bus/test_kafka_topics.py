@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,11 +12,12 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from longstream.bus import MAX_RECORD_BYTES, Output, Topic
 from longstream.bus.kafka.bus import KafkaBus
-from longstream.bus.kafka.wire import parse_servers
-from longstream.errors import InvalidInput, Refused
+from longstream.bus.kafka.expiry import expire
+from longstream.bus.kafka.wire import parse_servers, topic_partition
+from longstream.errors import InvalidInput, NotFound, Refused, Unavailable
 from longstream.topics import Layout, topics
 from scripts.kafka import LocalBroker
-from tests.support.buses import contents
+from tests.support.buses import contents, gain, take
 
 pytestmark = pytest.mark.kafka
 
@@ -51,6 +54,67 @@ def test_a_new_retention_is_taken_over_and_another_clean_up_is_refused(
     with pytest.raises(Refused, match="by hand"):
         kafka.create_topics([Topic(name=group, partitions=1, cleanup="compact")])
     assert configured(broker, group)["cleanup.policy"] == "delete"
+
+
+def test_changes_are_told_before_they_are_made_and_not_again_after(kafka: KafkaBus, group: str) -> None:
+    wanted = [
+        Topic(name=f"{group}-work", partitions=3, cleanup="delete", retention_s=60.0),
+        Topic(name=f"{group}-state", partitions=3, cleanup="compact"),
+    ]
+    assert [(change.topic, change.kind) for change in kafka.topic_changes(wanted)] == [
+        (f"{group}-work", "create"),
+        (f"{group}-state", "create"),
+    ]
+    kafka.create_topics(wanted)
+    assert kafka.topic_changes(wanted) == []
+    [longer] = kafka.topic_changes([replace(wanted[0], retention_s=90.0)])
+    assert (longer.kind, longer.text) == ("alter", "retention.ms=90000, now retention.ms=60000")
+
+
+def test_another_number_of_partitions_is_refused_for_all_and_nothing_is_changed(
+    kafka: KafkaBus, group: str
+) -> None:
+    first, second = (Topic(name=f"{group}-{n}", partitions=2, cleanup="delete") for n in (1, 2))
+    kafka.create_topics([first])
+    with pytest.raises(Refused, match=r"2 partitions, not 4.*side by side"):
+        kafka.create_topics([second, replace(first, partitions=4)])
+    with pytest.raises(NotFound, match="topics apply"):
+        kafka.partitions(second.name)
+
+
+def test_copies_that_the_cluster_lacks_are_left_to_people(kafka: KafkaBus, group: str) -> None:
+    topic = Topic(name=group, partitions=1, cleanup="delete")
+    kafka.create_topics([topic])
+    [note] = kafka.topic_changes([replace(topic, copies=3)])
+    assert (note.kind, note.text[:31]) == ("note", "has 1 copies instead of 3; Kafk")
+
+
+def test_a_program_waits_for_its_topics_and_refuses_to_run_on_others(kafka: KafkaBus, group: str) -> None:
+    topic = Topic(name=group, partitions=2, cleanup="delete")
+    with pytest.raises(Unavailable, match=f"{group}.*longstream topics apply"):
+        kafka.prepare_topics([topic])
+    kafka.create_topics([topic])
+    kafka.prepare_topics([topic])
+    with pytest.raises(Refused, match="has 2 partitions and this program was told 3"):
+        kafka.prepare_topics([replace(topic, partitions=3)])
+
+
+def test_only_what_is_old_and_read_is_dropped(kafka: KafkaBus, broker: LocalBroker, group: str) -> None:
+    topic = Topic(name=group, partitions=1, cleanup="delete", retention_s=3_600.0, read_by=f"{group}-readers")
+    kafka.create_topics([topic])
+    [partition] = kafka.partitions(group)
+    kafka.publish([Output(topic=group, key=b"k", value=b"%d" % n) for n in range(6)])
+    cluster, later_s = parse_servers(broker.address), time.time() + 7_200.0
+    assert expire(cluster, topic, later_s) == {}, "nobody has read anything"
+    member = kafka.subscribe(topic.read_by, [group], "member")
+    gain(member, 1)
+    records = take(member, 6)
+    member.commit([], {partition: records[3].offset})
+    assert expire(cluster, topic, time.time()) == {}, "nothing is old"
+    assert expire(cluster, topic, later_s) == {topic_partition(partition): records[3].offset}
+    assert [record.value for record in contents(kafka, group)] == [b"3", b"4", b"5"]
+    assert expire(cluster, topic, later_s) == {}
+    member.close()
 
 
 def test_the_largest_record_fits(kafka: KafkaBus, group: str) -> None:
