@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from time import perf_counter
+
+from prometheus_client import Counter, Gauge, Histogram
 
 from longstream.errors import SuiteError
 from longstream.telemetry import Metrics
@@ -21,6 +24,15 @@ def error_reasons() -> tuple[str, ...]:
             yield from below(child)
 
     return tuple(sorted(set(below(SuiteError))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Series:
+    """What every record of a topic moves; looked up once, since the lookup costs more than the counting."""
+
+    handled: Counter
+    seconds: Histogram
+    in_flight: Gauge
 
 
 class WorkerMetrics:
@@ -43,20 +55,21 @@ class WorkerMetrics:
         self._in_flight = metrics.gauge(
             "worker_in_flight_records", "Records begun, not committed.", topic=topics
         )
+        self._known = {topic: self._look_up(topic) for topic in topics}
 
     @contextmanager
     def timed(self, topic: str) -> Iterator[None]:
         """Time the handling of a record."""
-        start = perf_counter()
-        self._in_flight.labels(topic=topic).inc()
+        series, start = self._series(topic), perf_counter()
+        series.in_flight.inc()
         try:
             yield
         finally:
-            self._seconds.labels(topic=topic).observe(perf_counter() - start)
+            series.seconds.observe(perf_counter() - start)
 
     def handled(self, topic: str) -> None:
         """A record has its outputs."""
-        self._records.labels(topic=topic, outcome="handled").inc()
+        self._series(topic).handled.inc()
 
     def dead(self, topic: str, reason: str) -> None:
         """A record goes to the dead letters."""
@@ -69,4 +82,14 @@ class WorkerMetrics:
 
     def left(self, topic: str, records: int) -> None:
         """Records are no longer in flight: committed, or lost with their partition."""
-        self._in_flight.labels(topic=topic).dec(records)
+        self._series(topic).in_flight.dec(records)
+
+    def _series(self, topic: str) -> _Series:
+        return self._known.get(topic) or self._look_up(topic)
+
+    def _look_up(self, topic: str) -> _Series:
+        return _Series(
+            handled=self._records.labels(topic=topic, outcome="handled"),
+            seconds=self._seconds.labels(topic=topic),
+            in_flight=self._in_flight.labels(topic=topic),
+        )
