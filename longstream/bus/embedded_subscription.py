@@ -99,6 +99,15 @@ class EmbeddedSubscription:
             position = groups.committed(connection, self._member.group, number)
             return bounds(connection, [number])[number].begins_at if position is None else position
 
+    def behind(self) -> Mapping[Partition, int]:
+        """See `Subscription.behind`."""
+        # Without the lock, which a commit holds for as long as it waits for the file; a copy of a dict is one step.
+        held = {} if self._closing.is_set() else self._held.copy()
+        with self._log.store.snapshot() as connection:
+            numbers = {partition: self._log.catalog.id(connection, partition) for partition in held}
+            ends = bounds(connection, list(numbers.values()))
+        return {p: max(0, ends[number].next - held[p].next) for p, number in numbers.items()}
+
     def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
         """See `Subscription.commit`."""
         if not positions:

@@ -17,11 +17,12 @@ from typing import Any
 
 from kafka import TopicPartition
 from kafka import errors as kafka_errors
-from kafka.admin import MemberToRemove
 
 from longstream.bus import Output, Partition, Polled, Position
 from longstream.bus.kafka.assignor import SameNumberAssignor
+from longstream.bus.kafka.backlog import Backlog
 from longstream.bus.kafka.ownership import Ownership
+from longstream.bus.kafka.roll import present_member_id, strike_off
 from longstream.bus.kafka.transactions import OUTBID, REPLACED, STALE, Offsets, Transactions, Undecided, where
 from longstream.bus.kafka.wire import (
     CALL_TIMEOUT_S,
@@ -87,6 +88,7 @@ class KafkaSubscription:
             heartbeat_interval_ms=max(1, int(membership.session_s * 1000 / _BEATS_PER_SESSION)),
             max_poll_interval_ms=max(int(_REBALANCE_S * 1000), int(membership.session_s * 1000)),
         )
+        self._backlog = Backlog(self._consumer)
         self._consumer.subscribe(topics=list(membership.topics), listener=self._ownership)
         self._keeper = threading.Thread(target=self._keep, name=f"member-{membership.member}", daemon=True)
         self._keeper.start()
@@ -129,6 +131,10 @@ class KafkaSubscription:
             position = self._consumer.committed(name, timeout_ms=_CALL_MS)
             return int(self._consumer.beginning_offsets([name])[name] if position is None else position)
 
+    def behind(self) -> Mapping[Partition, int]:
+        """See `Subscription.behind`."""
+        return {} if self._closing.is_set() else self._backlog.behind(self._ownership.held())
+
     def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
         """See `Subscription.commit`."""
         if not positions:
@@ -169,8 +175,10 @@ class KafkaSubscription:
             raise self._shut_out()
         if (polled := self._change()) is not None:
             return polled
+        self._backlog.ask(self._ownership.held().keys() & self._paused)
         batches = self._fetch(timeout_s, max_records)
         if not self._ownership.changed:
+            self._backlog.note(self._ownership.held())
             records = records_of(batches)
             return Polled(records=records) if records else None
         self._hand_back(batches)  # they come again: a change is told before any record
@@ -211,7 +219,9 @@ class KafkaSubscription:
             begins = self._consumer.beginning_offsets(list(names), timeout_ms=_CALL_MS)
             ends = self._consumer.end_offsets(list(names), timeout_ms=_CALL_MS)
             for name, partition in names.items():
-                self._ownership.take_up(partition, self._begin(name, int(begins[name]), int(ends[name])))
+                start = self._begin(name, int(begins[name]), int(ends[name]))
+                self._backlog.begin(partition, start, int(ends[name]))
+                self._ownership.take_up(partition, start)
         self._apply_pauses()
         return Polled(gained=came & self._ownership.held().keys())
 
@@ -259,7 +269,7 @@ class KafkaSubscription:
                 return where(error.sent)
             raise Unavailable("Kafka did not take the commit; it may be tried again") from error
         except STALE as error:
-            raise self._behind(offsets, type(error).__name__) from error
+            raise self._moved_on(offsets, type(error).__name__) from error
         except REPLACED:
             self._replaced = True
             raise self._shut_out() from None
@@ -274,7 +284,8 @@ class KafkaSubscription:
         """
         while not self._closing.is_set():
             try:
-                if (member_id := self._present_member_id()) == offsets.group.member_id:
+                member_id = present_member_id(self._cluster, self._who.group, self._who.member)
+                if member_id == offsets.group.member_id:
                     return self._marked(offsets)
                 break
             except (SuiteError, kafka_errors.KafkaError) as error:
@@ -282,19 +293,10 @@ class KafkaSubscription:
             self._closing.wait(_RESOLVE_EVERY_S)
         else:
             raise Unavailable("closing while a commit's outcome is not known; the next life reads it")
-        if (
-            member_id is None
-        ):  # put out for silence, and not replaced: the work is lost, the member may return
-            raise self._behind(offsets, "put out")
+        if member_id is None:  # put out for silence, not replaced: the work is lost, the member may return
+            raise self._moved_on(offsets, "put out")
         self._replaced = True
         raise self._shut_out()
-
-    def _present_member_id(self) -> str | None:
-        """Who has this member's name in the group now."""
-        with self._cluster.administrating() as admin:
-            found = admin.describe_groups([self._who.group])[self._who.group]
-        names = {member["group_instance_id"]: str(member["member_id"]) for member in found["members"]}
-        return names.get(self._who.member)
 
     def _marked(self, offsets: Offsets) -> bool:
         """Whether the group's positions carry the commit's mark, once what was open is ended."""
@@ -304,7 +306,7 @@ class KafkaSubscription:
             found = self._consumer.committed(name, metadata=True, timeout_ms=_CALL_MS)
             return found is not None and found.metadata == offsets.mark
 
-    def _behind(self, offsets: Offsets, why: str) -> Fenced:
+    def _moved_on(self, offsets: Offsets, why: str) -> Fenced:
         """The group has moved on: begin anew what is still assigned, let go of the rest."""
         assigned = self._consumer.assignment()
         self._ownership.come_again(partition_of(name) for name in offsets.positions if name in assigned)
@@ -312,13 +314,10 @@ class KafkaSubscription:
         return Fenced(f"group {self._who.group} has moved on ({why}); drop that work and poll")
 
     def _leave(self) -> None:
-        """A static member leaves by an administrator's hand only; so the others need not wait for its session."""
         member_id = self._consumer.group_metadata().member_id
         self._consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
         if member_id and not self._replaced:
-            with self._cluster.administrating() as admin:
-                leaving = MemberToRemove(member_id=member_id, group_instance_id=self._who.member)
-                admin.remove_group_members(self._who.group, [leaving])
+            strike_off(self._cluster, self._who.group, self._who.member, member_id)
 
     def _apply_pauses(self) -> None:
         assigned = {partition_of(name): name for name in self._consumer.assignment()}
@@ -342,6 +341,8 @@ class KafkaSubscription:
                     self._fetch(0.05, 1)
                 )  # a partition that came during this very call was not paused
                 self._apply_pauses()
+                self._backlog.ask(self._ownership.held())
+                self._backlog.note(self._ownership.held())
             except (SuiteError, kafka_errors.KafkaError) as error:
                 _log.warning("membership could not be looked after", extra={"why": type(error).__name__})
             finally:
