@@ -1,0 +1,86 @@
+"""A broker's log as kafka-python alone sees it: no rule of the suite can hide what lies there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from google.protobuf.message import Message
+from kafka import KafkaConsumer, TopicPartition
+
+from tests.support.logfile import Line
+
+M = TypeVar("M", bound=Message)
+
+READ_S = 90.0
+"""A reader of committed records waits for open transactions, which the broker ends in time."""
+
+
+class BrokerLog:
+    """Answers as LogFile does, from a broker; what was not committed is not there."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def read(self, topic: str, *, committed_only: bool = True) -> list[Any]:
+        """kafka-python's own records, by partition and offset."""
+        level = "read_committed" if committed_only else "read_uncommitted"
+        with self._consumer(isolation_level=level) as consumer:
+            names = _partitions(consumer, topic)
+            consumer.assign(names)
+            consumer.seek_to_beginning(*names)
+            ends = consumer.end_offsets(names)
+            found: list[Any] = []
+            deadline = time.monotonic() + READ_S
+            while any(consumer.position(name) < end for name, end in ends.items()):
+                assert time.monotonic() < deadline, f"{topic} cannot be read to its end: an open transaction"
+                for batch in consumer.poll(timeout_ms=200).values():
+                    found += batch
+        return sorted(found, key=lambda record: (record.partition, record.offset))
+
+    def lines(self, topic: str) -> list[Line]:
+        """Every record of the topic, by partition and offset."""
+        return [Line(one.partition, one.offset, one.key or b"", one.value) for one in self.read(topic)]
+
+    def messages(self, topic: str, kind: type[M]) -> list[M]:
+        """Every record of the topic as a message."""
+        return [kind.FromString(line.value) for line in self.lines(topic) if line.value is not None]
+
+    def net(self, topic: str) -> dict[tuple[int, bytes], bytes]:
+        """By partition and key: the last value, where that is no tombstone."""
+        last = {(line.partition, line.key): line.value for line in self.lines(topic)}
+        return {place: value for place, value in last.items() if value is not None}
+
+    def topics(self) -> list[str]:
+        with self._consumer() as consumer:
+            return sorted(name for name in consumer.topics() if not name.startswith("__"))
+
+    def ends(self, topic: str) -> dict[int, int]:
+        """By partition: the offset behind the last record. What ends a transaction takes offsets too, but is none."""
+        return {line.partition: line.offset + 1 for line in self.lines(topic)}
+
+    def positions(self, topic: str, group: str) -> dict[int, int]:
+        """By partition: what the group has committed."""
+        with self._consumer(group_id=group) as consumer:
+            found = {name.partition: consumer.committed(name) for name in _partitions(consumer, topic)}
+        return {number: int(offset) for number, offset in found.items() if offset is not None}
+
+    def done(self, topic: str, group: str) -> bool:
+        """Whether the group has committed all that there is."""
+        positions = self.positions(topic, group)
+        return all(positions.get(number, 0) >= end for number, end in self.ends(topic).items())
+
+    @contextmanager
+    def _consumer(self, **options: Any) -> Iterator[KafkaConsumer]:
+        given = {"isolation_level": "read_committed", "enable_auto_commit": False, **options}
+        consumer = KafkaConsumer(bootstrap_servers=self._address, auto_offset_reset="earliest", **given)
+        try:
+            yield consumer
+        finally:
+            consumer.close(autocommit=False)
+
+
+def _partitions(consumer: KafkaConsumer, topic: str) -> Sequence[TopicPartition]:
+    return [TopicPartition(topic, number) for number in sorted(consumer.partitions_for_topic(topic) or ())]
