@@ -76,7 +76,7 @@ class Submitter:
             try:
                 outputs.append(_output(self._example(item)))
             except InvalidInput as error:
-                outputs.append(never_a_record(EXAMPLES, item.SerializeToString(), error, "submit"))
+                outputs.append(never_a_record(EXAMPLES, item, error, "submit"))
                 refusals.append((place, item.external_id, error))
         if outputs:
             self._bus.publish(outputs)
