@@ -23,8 +23,9 @@ setup: ## Make or update .venv (all other commands do it by themselves)
 	@scripts/setup.sh
 
 .PHONY: demo
-demo: setup ## Documents in, a judged model out; MODEL=path-or-hub-id DOCS=folder for real ones
-	@$(BIN)/python -m demo.run $(if $(MODEL),--model "$(MODEL)") $(if $(DOCS),--docs "$(DOCS)")
+demo: setup ## Documents in, a judged model out; MODEL=path-or-hub-id DOCS=folder for real ones, BUS=kafka
+	@$(BIN)/python -m demo.run $(if $(MODEL),--model "$(MODEL)") $(if $(DOCS),--docs "$(DOCS)") \
+		$(if $(filter kafka,$(BUS)),--kafka)
 
 .PHONY: test
 test: setup ## Run all tests; ARGS="-k bus -x" goes to pytest
@@ -66,8 +67,8 @@ bench: setup ## Run every benchmark, or one: BENCH=embedded_log
 	[ -z "$${failed:-}" ] || { echo "Failed:$$failed"; exit 1; }
 
 .PHONY: kafka
-kafka: setup ## Start a real Kafka broker here until Ctrl-C (needs Java 17; Maven brings the rest); PORT=9092
-	@$(BIN)/python -m scripts.kafka $(if $(PORT),--port $(PORT))
+kafka: setup ## Start a real Kafka broker here until Ctrl-C (needs Java 17; Maven brings the rest); PORT=9092 DATA=folder
+	@$(BIN)/python -m scripts.kafka $(if $(PORT),--port $(PORT)) $(if $(DATA),--data "$(DATA)")
 
 .PHONY: soak
 soak: setup ## For ROUNDS=5 rounds: every kill again, and 2,000 new examples for each property

@@ -21,6 +21,7 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from demo.broker import BROKER, broker_for
 from demo.documents import documents, sendable
 from demo.local import DemoFailed, LocalSuite, free_port_base
 from demo.progress import Progress
@@ -28,6 +29,7 @@ from demo.setting import Run, base_model, new_run, suite_environment, suite_opti
 from longstream.childprocess import ServiceProgram
 from longstream.client import Client, Patience
 from longstream.commands.submit import Account, submit
+from longstream.commands.up import prepare
 from longstream.errors import SuiteError
 from longstream.health import ask_health
 from longstream.report import Facts, told, write_report
@@ -36,6 +38,7 @@ from longstream.storage import open_storage
 from longstream.suite import installed_services, programs
 from longstream.supervisor import Event
 from longstream.v1.records_pb2 import Evaluation, Promotion, Release, TrainingJob
+from scripts.kafka import NoBroker
 
 INTERRUPTED = 130
 _LOOK_EVERY_S = 1.0
@@ -53,6 +56,8 @@ class Wishes:
     model: str | None = None
     docs: Path | None = None
     decide_by: str | None = None
+    kafka: bool = False
+    """Whether the records go through a Kafka broker, started for this run."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +65,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     console = Console(stderr=args.json, highlight=False)
     wishes = Wishes(
-        data=args.data.resolve(), model=args.model or None, docs=args.docs, decide_by=args.decide_by
+        data=args.data.resolve(),
+        model=args.model or None,
+        docs=args.docs,
+        decide_by=args.decide_by,
+        kafka=args.kafka,
     )
     with _ended_by_signals(), Progress(console, time.time) as progress:
         try:
@@ -70,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             progress.close()
             progress.say("interrupted; nothing is left running", "yellow")
             return INTERRUPTED
-        except (DemoFailed, SuiteError, OSError) as error:
+        except (DemoFailed, NoBroker, SuiteError, OSError) as error:
             progress.close()
             progress.say(f"failed: {error}", "bold red")
             return 1
@@ -110,22 +119,37 @@ class Ended:
 All that led to it, with figures and drawings:
   {self.report}
 All that the services know is in {self.run.folder}. To have them back:
-  longstream up --pipeline {self.run.pipeline_file} {where}
+{self._again()}
 and then, in another terminal, `longstream status {where}`, `longstream lineage MODEL {where}`.
 With a model and documents of your own:
   make demo MODEL=path-or-hub-id DOCS=folder
 """
+
+    def _again(self) -> str:
+        up = f"  longstream up --pipeline {self.run.pipeline_file} --data {self.run.folder}"
+        if not self.run.kafka:
+            return up
+        port = self.run.kafka.rpartition(":")[2]
+        return f"  make kafka DATA={self.run.folder / BROKER} PORT={port}\n{up} --kafka {self.run.kafka}"
 
 
 def run(wishes: Wishes, progress: Progress) -> Ended:
     """From nothing to a decision and its report. Raises DemoFailed, SuiteError."""
     base = base_model(wishes.data, wishes.model, progress)
     this = new_run(wishes.data, base, wishes.decide_by)
+    if not wishes.kafka:
+        return _run(this, wishes, progress)
+    with broker_for(this, progress) as kafka:
+        return _run(replace(this, kafka=kafka), wishes, progress)
 
+
+def _run(this: Run, wishes: Wishes, progress: Progress) -> Ended:
     def services_at(port_base: int) -> list[ServiceProgram]:
         return programs(suite_options(this, port_base), installed_services())
 
-    services = services_at(free_port_base(services_at))
+    port_base = free_port_base(services_at)
+    services = services_at(port_base)
+    prepare(suite_options(this, port_base))
     suite = LocalSuite(this, services, suite_environment(this, os.environ), _teller(progress))
     began_s = time.time()
     progress.say(f"starting the suite; logs are in {this.folder / 'logs'}")
@@ -155,6 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=["judge", "heldout_bits_per_byte"],
         help="what promotes (held-out bits per byte for the small model, the judge for yours)",
     )
+    option("--kafka", action="store_true", help="carry the records by a real Kafka broker, started for this")
     option("--json", action="store_true", help="print the outcome as JSON; progress goes to stderr")
     return parser
 

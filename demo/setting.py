@@ -40,6 +40,8 @@ class Run:
     pipeline_file: Path
     pipeline: str
     caches: Path
+    kafka: str = ""
+    """Address of the broker that carries the records; empty: a file in the folder does."""
 
 
 def new_run(data: Path, base: Base, decide_by: str | None) -> Run:
@@ -64,6 +66,7 @@ def suite_options(run: Run, port_base: int) -> SuiteOptions:
         port_base=port_base,
         instructor_engine=engine,
         judge_engine=engine,
+        kafka=run.kafka,
     )
 
 

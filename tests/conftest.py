@@ -1,10 +1,16 @@
-"""What holds for all tests: how hypothesis searches (alike in `make test`, more in `make soak`), and Ctrl-C."""
+"""What holds for all tests: how hypothesis searches (alike in `make test`, more in `make soak`), Ctrl-C, and the
+one broker that they share."""
 
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from scripts.kafka import LocalBroker
+from tests.support import broker as brokers
 
 # No deadline: on a machine that does other work beside, a slow example says nothing about the code.
 settings.register_profile("gate", deadline=None, derandomize=True)
@@ -18,3 +24,10 @@ def pytest_configure() -> None:
     """Let the programs that tests start hear Ctrl-C, also where a shell in the background has it ignored."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
+    """A real Kafka broker; topics and groups outlive a test, so each takes names of its own."""
+    with brokers.running(tmp_path_factory.mktemp("kafka")) as running:
+        yield running

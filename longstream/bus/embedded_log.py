@@ -86,8 +86,11 @@ def create_topics(connection: sqlite3.Connection, topics: Iterable[Topic]) -> No
     """Do all `topic_changes`. Raises Refused for those that must not be done."""
     topics = tuple(topics)
     changes = topic_changes(connection, topics)
-    if refused := [change.text for change in changes if change.kind == "refuse"]:
-        raise Refused("; ".join(refused))
+    if refused := [f"{change.topic} {change.text}" for change in changes if change.kind == "refuse"]:
+        raise Refused(
+            f"{', '.join(refused)}; neither can change, since keys and kept state would no longer be found: "
+            f"keep them, or use a new log"
+        )
     kinds = {change.topic: change.kind for change in changes}
     for topic in topics:
         if kinds.get(topic.name) == "create":
@@ -118,8 +121,7 @@ def _change(topic: Topic, found: tuple[int, str, float] | None) -> TopicChange |
         return TopicChange(topic=topic.name, kind="create", text=text)
     if found[:2] != (topic.partitions, topic.cleanup):
         text = (
-            f"topic {topic.name} exists with {found[0]} partitions and clean-up {found[1]}; neither can "
-            f"change, since keys and kept state would no longer be found: use a new topic or a new log"
+            f"has {found[0]} partitions and clean-up {found[1]}, not {topic.partitions} and {topic.cleanup}"
         )
         return TopicChange(topic=topic.name, kind="refuse", text=text)
     if found[2] != topic.retention_s:

@@ -10,13 +10,17 @@ from pathlib import Path
 
 from longstream.bus import Bus
 from longstream.bus.opening import open_bus
+from longstream.bus.security import kafka_security
 from longstream.errors import NotFound
 from longstream.storage import Storage, open_storage
+from longstream.storage.s3_settings import s3_settings
 from longstream.suite import DEFAULT_DATA, LOG_FILE, OBJECTS, RunningSuite, read_suite
+from longstream.topics import Layout
 
 BUS_VARIABLE = "LONGSTREAM_BUS_URL"
 STORAGE_VARIABLE = "LONGSTREAM_STORAGE_URL"
 
+_PARTITIONS = "of the topics of that kind (%(default)s); cannot change once there are records"
 _DATA = f"folder of `longstream up` ({DEFAULT_DATA}, unless --bus or {BUS_VARIABLE} says where the log is)"
 
 
@@ -32,17 +36,36 @@ def add_storage_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--storage", metavar="URL", help=f"where the objects are ({STORAGE_VARIABLE})")
 
 
+def add_layout_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say how the topics are cut."""
+    for name in Layout.__slots__:
+        flag, default = f"--{name.replace('_', '-')}", getattr(Layout(), name)
+        parser.add_argument(flag, type=count, default=default, metavar="N", help=_PARTITIONS)
+
+
+def layout(args: argparse.Namespace) -> Layout:
+    """How the topics are to be cut."""
+    return Layout(**{name: getattr(args, name) for name in Layout.__slots__})
+
+
+def count(text: str) -> int:
+    """A number of at least 1, for argparse."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number of at least 1, not {text!r}")
+    return int(text)
+
+
 @contextmanager
 def opened_bus(args: argparse.Namespace) -> Iterator[Bus]:
     """The log that the arguments name, closed at the end of the block. Raises NotFound if none is there."""
-    with open_bus(bus_url(args)) as bus:
+    with open_bus(bus_url(args), security=kafka_security(os.environ)) as bus:
         yield bus
 
 
 @contextmanager
 def opened_storage(args: argparse.Namespace) -> Iterator[Storage]:
     """The object store that the arguments name, closed at the end of the block. Raises NotFound."""
-    with open_storage(_storage_url(args)) as storage:
+    with open_storage(_storage_url(args), s3_settings(os.environ)) as storage:
         yield storage
 
 

@@ -13,8 +13,11 @@ from rich.console import Console
 from rich.text import Text
 
 from longstream import pipeline as pipeline_file
+from longstream.bus.opening import open_bus
+from longstream.bus.security import kafka_security
 from longstream.childprocess import ServiceProgram
 from longstream.commands.common import Subparsers
+from longstream.commands.resources import add_layout_options, count, layout
 from longstream.errors import InvalidInput
 from longstream.health import ask_health
 from longstream.pipeline import Pipeline
@@ -31,11 +34,13 @@ from longstream.suite import (
     write_suite,
 )
 from longstream.supervisor import Event, Supervisor
-from longstream.topics import Layout
+from longstream.topics import topics
 
 _PORTS = "gRPC ports N to N+3: curator, instructor, trainer, judge; metrics from N+10 (%(default)s)"
 _ENGINE = "language model of instructor and judge (vllm:BASE_MODEL of the first pipeline)"
-_PARTITIONS = "of the topics of that kind (%(default)s); cannot change once there are records"
+_KAFKA = "brokers of the cluster that is the log (a file in the data folder)"
+_STORAGE = "where objects are: file:///FOLDER or s3://BUCKET[/PREFIX] (a folder in the data folder)"
+_REPLICA = "which of the suites this is that share one cluster: each has its own number (%(default)s)"
 _STYLES = {"ready": "green", "crashed": "yellow", "refused": "bold red", "killed": "yellow"}
 
 
@@ -52,9 +57,10 @@ def register(subparsers: Subparsers) -> None:
     option("--instructor-engine", metavar="URL", help="language model of the instructor alone")
     option("--judge-engine", metavar="URL", help="language model of the judge alone")
     option("--only", type=_names, default=(), metavar="NAMES", help="these services, with commas between")
-    for name in Layout.__slots__:
-        flag, default = f"--{name.replace('_', '-')}", getattr(Layout(), name)
-        option(flag, type=_count, default=default, metavar="N", help=_PARTITIONS)
+    option("--kafka", metavar="HOST:PORT[,...]", default="", help=_KAFKA)
+    option("--storage", metavar="URL", default="", help=_STORAGE)
+    option("--replica", type=int, default=0, metavar="N", help=_REPLICA)
+    add_layout_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -62,7 +68,18 @@ def run(args: argparse.Namespace) -> int:
     pipelines = _pipelines(args.pipeline)
     options = _options(args, pipelines)
     services = programs(options, installed_services(args.only))
+    prepare(options)
     return serve(options.data, [one.name for one in pipelines], services)
+
+
+def prepare(options: SuiteOptions) -> None:
+    """Bring the log's topics to what the suite needs; a file in the data folder is made when a service opens it.
+
+    Raises Refused for topics of another layout, Unavailable for a cluster that does not answer.
+    """
+    if options.kafka:
+        with open_bus(options.bus_url, security=kafka_security(os.environ)) as bus:
+            bus.create_topics(topics(options.layout))
 
 
 def serve(data: Path, pipelines: Sequence[str], services: Sequence[ServiceProgram]) -> int:
@@ -141,7 +158,10 @@ def _options(args: argparse.Namespace, pipelines: Sequence[Pipeline]) -> SuiteOp
         port_base=args.port_base,
         instructor_engine=args.instructor_engine or engine,
         judge_engine=args.judge_engine or engine,
-        layout=Layout(**{name: getattr(args, name) for name in Layout.__slots__}),
+        layout=layout(args),
+        kafka=args.kafka,
+        storage=args.storage,
+        replica=args.replica,
     )
 
 
@@ -149,14 +169,8 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a number of at least 1, not {text!r}")
-    return int(text)
-
-
 def _port_base(text: str) -> int:
-    base = _count(text)
+    base = count(text)
     if not 1_024 <= base <= 65_500:
         raise argparse.ArgumentTypeError(f"must lie between 1024 and 65500, not {text}")
     return base

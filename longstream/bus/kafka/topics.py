@@ -17,6 +17,10 @@ from longstream.errors import Refused
 _COPIES = 3
 """Of a partition, where there are as many brokers: one may be down for repair while another fails."""
 _DAY_MS = 86_400_000
+_WHY = (
+    "With another number keys would leave their partitions, and topics that are read side by side would no longer "
+    "match; what one clean-up keeps the other loses. Keep both as they are, or start anew on another cluster"
+)
 # A segment that is being written is never compacted, and all of it is read in a restore: so it ends early.
 _COMPACTED = {
     "segment.bytes": str(64 * 1024 * 1024),
@@ -54,8 +58,8 @@ def apply(admin: Any, topics: Iterable[Topic]) -> None:
     topics = tuple(topics)
     seen = _look(admin, topics)
     due = _plan(topics, seen)
-    if refused := [change.text for change in due if change.kind == "refuse"]:
-        raise Refused("; ".join(refused))
+    if refused := [f"{change.topic} {change.text}" for change in due if change.kind == "refuse"]:
+        raise Refused(f"{', '.join(refused)}; nothing was changed. {_WHY}")
     stale = {change.topic for change in due if change.kind == "alter"}
     if altered := [topic for topic in topics if topic.name in stale]:
         wanted = [_resource(topic.name, config(topic, seen.found[topic.name].copies)) for topic in altered]
@@ -109,16 +113,9 @@ def _changes(topic: Topic, found: _Found | None, usual_copies: int) -> list[Topi
 
 def _refused(topic: Topic, found: _Found) -> str:
     if found.partitions != topic.partitions:
-        return (
-            f"topic {topic.name} has {found.partitions} partitions, not {topic.partitions}: with another number keys "
-            f"would leave their partitions, and topics that are read side by side would no longer match. Keep the "
-            f"number, or start anew on another cluster"
-        )
-    if found.settings["cleanup.policy"] != topic.cleanup:
-        return (
-            f"topic {topic.name} is cleaned up by {found.settings['cleanup.policy']}, not by {topic.cleanup}: one "
-            f"would lose what the other keeps. Change it by hand if that is meant"
-        )
+        return f"has {found.partitions} partitions, not {topic.partitions}"
+    if (policy := found.settings["cleanup.policy"]) != topic.cleanup:
+        return f"is cleaned up by {policy}, not by {topic.cleanup}"
     return ""
 
 

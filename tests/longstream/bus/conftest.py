@@ -10,24 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from longstream.bodies_bus import BodiesBus
 from longstream.bus import Bus, Topic
 from longstream.bus.opening import open_bus
-from scripts.kafka import LocalBroker
-from tests.support import broker as brokers
+from longstream.storage.files import FileStorage
 
 Opener = Callable[[], Bus]
 TopicMaker = Callable[..., str]
 
 
-@pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
-    with brokers.running(tmp_path_factory.mktemp("kafka")) as running:
-        yield running
-
-
-@pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
+@pytest.fixture(params=["sqlite", "bodies", pytest.param("kafka", marks=pytest.mark.kafka)])
 def bus_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where the log of this test is. Add a parameter to hold another kind of bus to the same contract."""
+    """Where the log of this test is. Add a parameter to hold another kind of bus to the same contract.
+
+    bodies: an embedded log whose values lie in storage, all but the shortest.
+    """
     if request.param == "kafka":
         return f"kafka:{request.getfixturevalue('broker').address}"
     return f"{request.param}:{tmp_path / 'log.db'}"
@@ -40,10 +37,17 @@ def group(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def open_another(bus_url: str) -> Iterator[Opener]:
+def open_another(bus_url: str, tmp_path: Path) -> Iterator[Opener]:
     """Opens the log once more, as another process would."""
+    kind, _, path = bus_url.partition(":")
+
+    def opened() -> Bus:
+        if kind != "bodies":
+            return open_bus(bus_url)
+        return BodiesBus(open_bus(f"sqlite:{path}"), FileStorage(tmp_path / "objects"), above_bytes=4)
+
     with ExitStack() as stack:
-        yield lambda: stack.enter_context(open_bus(bus_url))
+        yield lambda: stack.enter_context(opened())
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_a_new_retention_is_taken_over_and_another_clean_up_is_refused(
     for seconds in (60.0, 90.0):
         kafka.create_topics([Topic(name=group, partitions=1, cleanup="delete", retention_s=seconds)])
         assert configured(broker, group)["retention.ms"] == str(int(seconds * 1000))
-    with pytest.raises(Refused, match="by hand"):
+    with pytest.raises(Refused, match="cleaned up by delete, not by compact"):
         kafka.create_topics([Topic(name=group, partitions=1, cleanup="compact")])
     assert configured(broker, group)["cleanup.policy"] == "delete"
 
