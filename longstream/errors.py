@@ -16,6 +16,7 @@ SuiteError
 ├── Fenced                  ABORTED               another worker owns this partition now; drop the work
 ├── ControlFailed           INTERNAL              a control record cannot be applied; the partition stops
 └── Corrupt                 DATA_LOSS             bytes at rest do not match their hash
+    └── BodyLost            DATA_LOSS             the value of a record is not in storage any more
 """
 
 from __future__ import annotations
@@ -145,6 +146,12 @@ class Corrupt(SuiteError):
 
     code = "DATA_LOSS"
     reason = "corrupt"
+
+
+class BodyLost(Corrupt):
+    """The value of a record lay in storage and is gone or damaged there; restore the object that is named."""
+
+    reason = "body_lost"
 
 
 def by_code(code: str, message: str) -> SuiteError:

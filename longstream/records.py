@@ -15,7 +15,9 @@ M = TypeVar("M", bound=Message)
 
 
 def parse(message: type[M], record: Record) -> M:
-    """The record's value as a message. Raises InvalidInput for bytes that are none, or a tombstone."""
+    """The record's value as a message. Raises InvalidInput for bytes that are none, or a tombstone, BodyLost."""
+    if record.fault is not None:
+        raise record.fault
     if record.value is None:
         raise InvalidInput(f"{record.partition} holds a tombstone where a {message.__name__} is due")
     try:

@@ -20,6 +20,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
 
+from longstream.errors import SuiteError
+
 Headers = tuple[tuple[str, bytes], ...]
 
 MAX_RECORD_BYTES = 1024 * 1024
@@ -55,6 +57,8 @@ class Record:
     value: bytes | None
     headers: Headers
     timestamp_ms: int
+    fault: SuiteError | None = None
+    """Why the value could not be brought from storage; then it is not what was written, and must not be parsed."""
 
     def header(self, name: str) -> bytes | None:
         """The first header of that name, or None."""

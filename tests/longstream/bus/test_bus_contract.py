@@ -97,7 +97,7 @@ def test_a_batch_with_one_bad_output_writes_nothing(bus: Bus, new_topic: TopicMa
     topic = new_topic(1)
     good = Output(topic=topic, key=b"good", value=b"v")
     with pytest.raises(TooLarge):
-        bus.publish([good, Output(topic=topic, key=b"big", value=bytes(MAX_RECORD_BYTES))])
+        bus.publish([good, Output(topic=topic, key=bytes(MAX_RECORD_BYTES), value=b"big")])
     with pytest.raises(NotFound):
         bus.publish([good, Output(topic="nowhere", key=b"k", value=b"v")])
     assert contents(bus, topic) == []
