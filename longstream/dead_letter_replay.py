@@ -11,6 +11,7 @@ from functools import cached_property
 
 from google.protobuf.message import Message
 
+from longstream.bodies import ELSEWHERE
 from longstream.bus import Bus, Output, Record
 from longstream.dead_letters import Letter, letter_of
 from longstream.errors import NotFound, Refused
@@ -36,6 +37,7 @@ class Replayer:
         """
         letter = letter_of(record)
         partition = self._partition(letter)
+        _check_value(record)
         message = decoded(letter.topic, record.value)
         if message is not None:
             self._check(message, settled)
@@ -95,3 +97,12 @@ class Replayer:
         """Keys of all rows; read once, and only if a task is to be replayed."""
         records = read_to_end(self._bus, self._bus.partitions(ROWS))
         return frozenset(record.key for record in records if record.value is not None)
+
+
+def _check_value(record: Record) -> None:
+    if record.fault is not None:
+        raise Refused(record.fault.message)
+    if record.value == ELSEWHERE:
+        raise Refused(
+            "its value lies in storage, and which storage that is was not found; name it by --storage"
+        )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from google.protobuf.message import Message
 
+from longstream.bodies import body_bytes
 from longstream.bus import MAX_RECORD_BYTES, Headers, Output, Partition, Position, Record
 from longstream.errors import InvalidInput, SuiteError
 from longstream.topics import DEAD_LETTERS, READERS
@@ -29,7 +30,10 @@ def dead_letter(record: Record, error: SuiteError, attempt: int) -> Output:
     whole = Output(
         topic=origin.topic + DEAD_LETTERS, key=record.key, value=record.value, headers=(*record.headers, *why)
     )
-    return whole if _bytes(whole) <= _MOST else _cut(whole, why)
+    # What no record can hold came by its address in storage, and goes the same way.
+    by_address = _bytes(record) > MAX_RECORD_BYTES
+    inline = _bytes(replace(whole, value=None)) if by_address else _bytes(whole)
+    return whole if inline <= _MOST else _cut(whole, why)
 
 
 def never_a_record(topic: str, item: Message, error: SuiteError, call: str) -> Output:
@@ -50,7 +54,7 @@ class Letter:
     time_ms: int
     key: bytes
     size_bytes: int
-    """Of the value that was kept."""
+    """Of the value that was kept, wherever it lies."""
     cut_from_bytes: int | None
     """Of the whole value, where only its beginning was kept."""
     error_class: str
@@ -79,7 +83,7 @@ def letter_of(record: Record) -> Letter:
         topic=record.partition.topic.removesuffix(DEAD_LETTERS),
         time_ms=record.timestamp_ms,
         key=record.key,
-        size_bytes=len(record.value or b""),
+        size_bytes=body_bytes(record) or len(record.value or b""),
         cut_from_bytes=int(cut) if cut.isdecimal() else None,
         error_class=own.get(_FIRST, ""),
         reason=own.get("x-error-reason", ""),
@@ -103,8 +107,8 @@ def position_of(letter_id: str) -> Position:
 _MOST = MAX_RECORD_BYTES - _SPARE_BYTES
 
 
-def _bytes(output: Output) -> int:
-    return len(output.key) + len(output.value or b"") + sum(len(n) + len(v) for n, v in output.headers)
+def _bytes(item: Output | Record) -> int:
+    return len(item.key) + len(item.value or b"") + sum(len(n) + len(v) for n, v in item.headers)
 
 
 def _cut(whole: Output, why: Headers) -> Output:

@@ -11,12 +11,21 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
+from longstream.bodies import ELSEWHERE
+from longstream.bodies_bus import BodiesBus
 from longstream.bus import Bus, Position, Record
 from longstream.commands import dlq_text
 from longstream.commands.common import Run, Subparsers
 from longstream.commands.dlq_choice import add_filters, filter_of, is_filtered, matching
-from longstream.commands.resources import add_bus_options, opened_bus
+from longstream.commands.resources import (
+    add_bus_options,
+    add_storage_options,
+    count,
+    opened_bus,
+    opened_storage,
+)
 from longstream.dead_letter_replay import Replayer
 from longstream.dead_letter_search import fetch
 from longstream.dead_letter_settle import Report, Wish, foresee, settle
@@ -37,9 +46,7 @@ def register(subparsers: Subparsers) -> None:
     listing = _command(acts, "list", _list, "list the open ones, newest first")
     add_filters(listing)
     listing.add_argument("--all", action="store_true", help="also those that were replayed or dropped")
-    listing.add_argument(
-        "--limit", type=_count, default=20, metavar="N", help="at most so many (%(default)s)"
-    )
+    listing.add_argument("--limit", type=count, default=20, metavar="N", help="at most so many (%(default)s)")
     show = _command(acts, "show", _show, "show one with its headers and its value")
     show.add_argument("id", metavar="LETTER", help="as `list` names it")
     show.add_argument("--raw", action="store_true", help="only the value's bytes, as they came")
@@ -54,6 +61,7 @@ def _command(acts: Subparsers, name: str, run: Run, what: str) -> argparse.Argum
     parser = acts.add_parser(name, help=what, description=what)
     parser.set_defaults(run=run)
     add_bus_options(parser)
+    add_storage_options(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     return parser
 
@@ -62,22 +70,29 @@ def _settling(acts: Subparsers, name: str, run: Run, what: str) -> argparse.Argu
     parser = _command(acts, name, run, what)
     parser.add_argument("ids", nargs="*", metavar="LETTER", help="or choose by the options below")
     add_filters(parser)
-    parser.add_argument("--limit", type=_count, metavar="N", help="the oldest N of them")
+    parser.add_argument("--limit", type=count, metavar="N", help="the oldest N of them")
     parser.add_argument("--dry-run", action="store_true", help="say what would be done")
     parser.add_argument("--yes", action="store_true", help="do not ask before what was chosen by options")
     return parser
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return int(text)
+@contextmanager
+def _opened(args: argparse.Namespace) -> Iterator[Bus]:
+    """The log, with the values that lie in storage. Without a storage, those values stay where they are."""
+    with opened_bus(args) as log, ExitStack() as opened:
+        try:
+            storage = opened.enter_context(opened_storage(args))
+        except NotFound:
+            yield log
+        else:
+            yield BodiesBus(log, storage)
 
 
 def _list(args: argparse.Namespace) -> int:
     wanted = filter_of(args, time.time_ns() // 1_000_000)
     reasons: Counter[str] = Counter()
-    with opened_bus(args) as bus:
+    # A list needs no values, unless it is asked for what stands in them.
+    with _opened(args) if args.id else opened_bus(args) as bus:
         settled = settlements(bus)
 
         def found() -> Iterator[Letter]:
@@ -100,11 +115,12 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
-    with opened_bus(args) as bus:
+    with _opened(args) as bus:
         record = next(fetch(bus, [position_of(args.id)]), None)
         if record is None:
             raise NotFound(f"no letter lies at {args.id}; the log keeps letters for 30 days")
         if args.raw:
+            _check_value(record)
             sys.stdout.buffer.write(record.value or b"")
             sys.stdout.flush()
             return 0
@@ -115,6 +131,13 @@ def _show(args: argparse.Namespace) -> int:
     else:
         print(dlq_text.letter_text(record, letter, settled, replay))
     return 0
+
+
+def _check_value(record: Record) -> None:
+    if record.fault is not None:
+        raise record.fault
+    if record.value == ELSEWHERE:
+        raise NotFound("the value lies in storage, and which one that is was not found; name it by --storage")
 
 
 def _why_not(bus: Bus, record: Record, settled: Settlement | None) -> str:
@@ -137,7 +160,7 @@ def _drop(args: argparse.Namespace) -> int:
 
 
 def _settle(args: argparse.Namespace, wish: Wish, verb: str) -> int:
-    with opened_bus(args) as bus:
+    with _opened(args) as bus:
         letters = _chosen(args, bus, wish.again)
         if args.dry_run:
             report = foresee(bus, letters, wish)

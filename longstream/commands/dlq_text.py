@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
+from longstream.bodies import ELSEWHERE
 from longstream.bus import Record
 from longstream.commands.common import columns, moment
 from longstream.dead_letter_search import key_text
@@ -150,6 +151,9 @@ def _state(settled: Settlement | None) -> str:
 def _value_text(record: Record, letter: Letter) -> str:
     if record.value is None:
         return "value    none: a tombstone"
+    if record.value == ELSEWHERE:
+        why = "name it by --storage" if record.fault is None else record.fault.message
+        return f"value    lies in storage, and cannot be shown: {printable(why)}"
     message = decoded(letter.topic, record.value, letter.message_type)
     if message is not None:
         return f"value    {message.DESCRIPTOR.full_name}\n{json_text(_with_short_strings(_plain(message)))}"
