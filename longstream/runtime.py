@@ -23,6 +23,7 @@ from prometheus_client import REGISTRY
 from longstream import pipeline as pipelines
 from longstream import settings as typed_settings
 from longstream.app import App, Component, exit_code, run_program
+from longstream.bodies_bus import BodiesBus
 from longstream.bus import Bus
 from longstream.bus.opening import open_bus
 from longstream.bus.security import KafkaSecurity
@@ -44,7 +45,9 @@ M = TypeVar("M", bound=Message)
 S = TypeVar("S")
 
 PREFIX = "LONGSTREAM_"
-_NOT_SETTINGS = frozenset({"LONGSTREAM_CRASH_AT", "LONGSTREAM_TEST_DATA", "LONGSTREAM_TEST_KAFKA"})
+_NOT_SETTINGS = frozenset(
+    {"LONGSTREAM_CRASH_AT", "LONGSTREAM_TEST_DATA", "LONGSTREAM_TEST_KAFKA", "LONGSTREAM_TEST_S3"}
+)
 _log = logging.getLogger(__name__)
 
 
@@ -169,7 +172,8 @@ def open_runtime(service: str, read_topics: Sequence[str]) -> Iterator[Runtime]:
         settings = load(RuntimeSettings, PREFIX)
         files = [pipelines.load(Path(path)) for path in settings.pipelines]
         with open_storage(settings.storage_url, settings.s3) as storage:
-            bus = open_bus(settings.bus_url, housekeeping=True, security=settings.kafka)
+            log = open_bus(settings.bus_url, housekeeping=True, security=settings.kafka)
+            bus = BodiesBus(log, storage)
             try:
                 bus.prepare_topics(topics(settings.layout))
                 metrics = Metrics(service, REGISTRY)

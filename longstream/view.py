@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Generic, TypeVar
 
 from longstream.bus import Bus, Partition, Record
-from longstream.errors import DeadlineExceeded, Unavailable
+from longstream.errors import DeadlineExceeded, SuiteError, Unavailable
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+_log = logging.getLogger(__name__)
 
 CATCH_UP_S = 120.0
 """How long an owner that takes a pipeline over may read before it is given up as stuck."""
 
 _POLL_S = 0.25
 _BATCH = 1_000
+_FIRST_WAIT_S = 0.2
+_LAST_WAIT_S = 5.0
 
 
 def read_to_end(bus: Bus, partitions: Iterable[Partition]) -> Iterator[Record]:
@@ -51,6 +56,7 @@ class View(Generic[T]):
         self._changed = threading.Condition()
         self._version = 0
         self._positions: dict[Partition, int] = {}
+        self._wait_s = _FIRST_WAIT_S
         self._caught_up = False
         self._stopping = False
         self._error: BaseException | None = None
@@ -139,30 +145,49 @@ class View(Generic[T]):
         return self._stopping or self._error is not None
 
     def _follow(self) -> None:
-        try:
-            partitions = self._bus.partitions(self._topic)
-            ends = self._bus.ends(partitions)
-            reader = self._bus.reader(partitions)
+        """Read until stopped. An outage is waited for: what was applied stays, and reading goes on behind it."""
+        while not self._stopping:
             try:
-                while not self._stopping:
-                    records = reader.poll(_BATCH, _POLL_S)
-                    self._apply(records, {partition: reader.position(partition) for partition in partitions})
-                    self._caught_up = self._caught_up or self._reached(ends)
-            finally:
-                reader.close()
-        except BaseException as error:
-            with self._changed:
-                self._error = error
-                self._changed.notify_all()
+                self._read_on()
+            except SuiteError as error:
+                if not error.retryable:
+                    return self._end(error)
+                _log.warning("view waits", extra={"topic": self._topic, "why": error.message})
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopping, self._wait_s)
+                self._wait_s = min(2 * self._wait_s, _LAST_WAIT_S)
+            except BaseException as error:
+                return self._end(error)
+        return None
+
+    def _read_on(self) -> None:
+        partitions = self._bus.partitions(self._topic)
+        ends = self._bus.ends(partitions)
+        reader = self._bus.reader(partitions, self._positions)
+        try:
+            while not self._stopping:
+                records = reader.poll(_BATCH, _POLL_S)
+                self._apply(records, {partition: reader.position(partition) for partition in partitions})
+                self._caught_up = self._caught_up or self._reached(ends)
+                self._wait_s = _FIRST_WAIT_S
+        finally:
+            reader.close()
+
+    def _end(self, error: BaseException) -> None:
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
 
     def _apply(self, records: list[Record], positions: dict[Partition, int]) -> None:
         with self._changed:
-            self._positions = positions
             for record in records:
+                if record.fault is not None:
+                    raise record.fault
                 key = record.key.decode()
                 if record.value is None:
                     self._items.pop(key, None)
                 else:
                     self._items[key] = self._parse(record)
+            self._positions = positions
             self._version += 1 if records else 0
             self._changed.notify_all()

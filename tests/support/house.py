@@ -16,6 +16,7 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFail
 from grpc_status import rpc_status
 from prometheus_client import CollectorRegistry
 
+from longstream.bodies_bus import BodiesBus
 from longstream.bus import Output, Record
 from longstream.bus.opening import open_bus
 from longstream.channel import channel
@@ -47,9 +48,9 @@ class House:
         """read: the topics that its workers read."""
         self.folder = folder
         self.layout = layout or Layout()
-        self.bus = open_bus(f"sqlite:{folder / 'log.sqlite'}")
-        self.bus.create_topics(topics(self.layout))
         self.storage = open_storage((folder / "objects").as_uri())
+        self.bus = BodiesBus(open_bus(f"sqlite:{folder / 'log.sqlite'}"), self.storage)
+        self.bus.create_topics(topics(self.layout))
         self.keys = PipelineTopics(self.layout.control_partitions)
         self.metrics = Metrics(service, CollectorRegistry())
         self.worker_metrics = WorkerMetrics(self.metrics, read)
