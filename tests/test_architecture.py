@@ -21,6 +21,8 @@ SERVICES = ("curator", "instructor", "judge", "trainer")
 # A heavy or far-reaching package, and the only files that may import it.
 DOORS = {
     "kafka": ["longstream/bus/kafka/*"],
+    "boto3": ["longstream/storage/s3*"],
+    "botocore": ["longstream/storage/s3*"],
     "vllm": ["longstream/llm/vllm_engine.py"],
     "torch": [
         "longstream/llm/vllm_engine.py",
@@ -92,14 +94,17 @@ def test_every_program_starts_without_a_model_runtime() -> None:
         re.sub(r"^services/\w+/", "", file).removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         for file in suite()
         if not any(
-            fnmatch(file, door) for package in ("torch", "transformers", "kafka") for door in DOORS[package]
+            fnmatch(file, door)
+            for package in ("torch", "transformers", "kafka", "boto3")
+            for door in DOORS[package]
         )
         or file.endswith(("/service.py", "/settings.py", "/commands.py", "/llm/__init__.py"))
     ]
     program = (
         "import importlib, sys\n"
         "for name in sys.argv[1:]: importlib.import_module(name)\n"
-        "sys.exit(', '.join(sys.modules.keys() & {'torch', 'vllm', 'transformers', 'peft', 'kafka'}) or None)"
+        "heavy = {'torch', 'vllm', 'transformers', 'peft', 'kafka', 'boto3', 'botocore'}\n"
+        "sys.exit(', '.join(sys.modules.keys() & heavy) or None)"
     )
     path = [str(ROOT), *(str(ROOT / "services" / service) for service in SERVICES)]
     environment = {"PYTHONPATH": ":".join(path)}

@@ -23,6 +23,8 @@ Address = NewType("Address", str)
 OCTETS = "application/octet-stream"
 RENEWED_WITHIN = timedelta(hours=6)
 """How far the time of an object may lie behind its latest put."""
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_KEY_PREFIX = re.compile(r"[\w-][\w.-]*(/[\w-][\w.-]*)*", re.ASCII)
 _ADDRESS = re.compile(r"sha256:[0-9a-f]{64}", re.ASCII)
 
 
@@ -101,22 +103,40 @@ def parse_address(text: str) -> Address:
 
 
 def open_storage(url: str, s3: S3Settings | None = None) -> Storage:
-    """The store at a URL: `file:///absolute/folder`, made if it does not exist.
+    """The store at a URL: `file:///absolute/folder`, made if it does not exist, or `s3://BUCKET[/PREFIX]`.
 
-    Raises InvalidInput for an unknown scheme, a relative path, or more than a path.
+    s3: what only the latter needs. Raises InvalidInput for an unknown scheme, a relative path, more than a
+    path, and a bucket that is not there or denies access; Unavailable if no store answers.
     """
     parts = urlsplit(url)
-    if parts.scheme != "file":
+    if parts.query or parts.fragment or parts.scheme not in ("file", "s3"):
         raise InvalidInput(
-            f"no storage for the scheme {parts.scheme!r}; use file:///folder", field="storage_url"
+            f"no storage for the scheme {parts.scheme!r} or more than a path; use file:///folder or "
+            "s3://bucket/prefix",
+            field="storage_url",
         )
-    return _in_folder(parts)
+    return _in_folder(parts) if parts.scheme == "file" else _in_bucket(parts, s3 or S3Settings())
 
 
 def _in_folder(parts: SplitResult) -> Storage:
     from longstream.storage.files import FileStorage
 
     path = unquote(parts.path)
-    if parts.netloc or parts.query or parts.fragment or not path.startswith("/") or "\0" in path:
+    if parts.netloc or not path.startswith("/") or "\0" in path:
         raise InvalidInput("a file storage is file:/// and an absolute folder", field="storage_url")
     return FileStorage(Path(path))
+
+
+def _in_bucket(parts: SplitResult, settings: S3Settings) -> Storage:
+    prefix = parts.path.strip("/")
+    # The URL itself is not repeated: somebody may have written a secret into it.
+    if not _BUCKET.fullmatch(parts.netloc):
+        raise InvalidInput(
+            "an S3 storage is s3:// and a bucket's name; credentials come from the environment",
+            field="storage_url",
+        )
+    if prefix and not _KEY_PREFIX.fullmatch(prefix):
+        raise InvalidInput("an S3 prefix is names of A-Z a-z 0-9 . _ - with slashes", field="storage_url")
+    from longstream.storage.s3 import S3Place, S3Storage
+
+    return S3Storage(S3Place(bucket=parts.netloc, prefix=f"{prefix}/" if prefix else "", settings=settings))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from longstream.errors import InvalidInput, StorageFull, TooLarge
+from longstream.faults import crash_point
 from longstream.storage import Address
 
 _CHUNK_BYTES = 1 << 20
@@ -80,6 +81,17 @@ def publish(file: BinaryIO, path: Path) -> None:
     os.fchmod(file.fileno(), 0o444)
     os.fsync(file.fileno())
     os.rename(file.name, path)
+
+
+@contextmanager
+def appearing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write what shall be at path, which appears when the block ends well; folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_file(path.parent) as target:
+        yield target
+        crash_point("storage.fetch.before_rename")
+        publish(target, path)
+    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

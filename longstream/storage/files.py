@@ -10,18 +10,18 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from longstream.errors import Corrupt, InvalidInput, NotFound, Refused, TooLarge
+from longstream.errors import InvalidInput, NotFound, Refused, TooLarge
 from longstream.faults import crash_point
 from longstream.storage import OCTETS, Address, parse_address
 from longstream.storage.atomic import (
     address_of,
+    appearing,
     copy_hashed,
     full_disk_told,
     hash_file,
@@ -30,24 +30,11 @@ from longstream.storage.atomic import (
     sync_folder,
     temporary_file,
 )
+from longstream.storage.rules import DEFAULT_LIMITS, StorageLimits, corrupt
 from longstream.storage.trees import fetch_tree, put_tree
 
-_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}", re.ASCII)
 _NAME = re.compile(r"[0-9a-f]{62}", re.ASCII)
 _ABANDONED_AFTER_S = 86_400.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StorageLimits:
-    """How much a store takes."""
-
-    object_bytes: int = 64 << 30
-    """Largest object or file."""
-    get_bytes: int = 1 << 30
-    """Largest object that `get` reads into memory."""
-
-
-DEFAULT_LIMITS = StorageLimits()
 
 
 class FileStorage:
@@ -92,7 +79,7 @@ class FileStorage:
                 raise TooLarge(f"{address} has {size} bytes; open or fetch it instead", field="address")
             content = file.read()
         if address_of(content) != address:
-            raise _corrupt(address)
+            raise corrupt(address)
         return content
 
     def open(self, address: str) -> BinaryIO:
@@ -100,7 +87,7 @@ class FileStorage:
         file = self._open(parse_address(address))
         try:
             if hash_file(file) != address:
-                raise _corrupt(address)
+                raise corrupt(address)
             file.seek(0)
         except BaseException:
             file.close()
@@ -119,14 +106,13 @@ class FileStorage:
 
     def fetch(self, address: str, into: Path) -> Path:
         """See Storage."""
-        with self._open(parse_address(address)) as source, full_disk_told():
-            into.parent.mkdir(parents=True, exist_ok=True)
-            with temporary_file(into.parent) as target:
-                if copy_hashed(source, target, self._limits.object_bytes) != address:
-                    raise _corrupt(address)
-                crash_point("storage.fetch.before_rename")
-                publish(target, into)
-            sync_folder(into.parent)
+        with (
+            self._open(parse_address(address)) as source,
+            full_disk_told(),
+            appearing(into) as target,
+        ):
+            if copy_hashed(source, target, self._limits.object_bytes) != address:
+                raise corrupt(address)
         return into
 
     def fetch_tree(self, address: str, into: Path) -> Path:
@@ -166,10 +152,7 @@ class FileStorage:
         self.close()
 
     def _put(self, source: BinaryIO, size: int, media_type: str) -> Address:
-        if not _MEDIA_TYPE.fullmatch(media_type):
-            raise InvalidInput("a media type reads like text/plain", field="media_type")
-        if size > self._limits.object_bytes:
-            raise TooLarge(f"{size} bytes are more than the {self._limits.object_bytes} of an object")
+        self._limits.check(size, media_type)
         address = hash_file(source)
         folder = self._path(address).parent
         with full_disk_told():
@@ -231,7 +214,3 @@ def _stored_at(path: Path) -> datetime | None:
         return datetime.fromtimestamp(path.lstat().st_mtime, UTC)
     except FileNotFoundError:
         return None
-
-
-def _corrupt(address: str) -> Corrupt:
-    return Corrupt(f"the bytes at {address} do not match it; restore the object or store it again")

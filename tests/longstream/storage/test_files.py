@@ -20,7 +20,8 @@ import longstream
 from longstream.errors import Corrupt, InvalidInput, NotFound, StorageFull, TooLarge
 from longstream.faults import crash_points
 from longstream.storage import OCTETS, Storage, open_storage, parse_address
-from longstream.storage.files import FileStorage, StorageLimits
+from longstream.storage.files import FileStorage
+from longstream.storage.rules import StorageLimits
 
 MIB = 1 << 20
 PACKAGE = Path(longstream.__file__).parent
@@ -287,13 +288,13 @@ def test_no_descriptor_is_left_open(storage: Storage, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("s3://bucket/x", "scheme 's3'"),
+        ("ftp://host/x", "scheme 'ftp'"),
         ("relative/path", "scheme ''"),
         ("/absolute/path", "scheme ''"),
         ("file://relative/path", "absolute folder"),
         ("file:relative", "absolute folder"),
         ("file://", "absolute folder"),
-        ("file:///x?y=1", "absolute folder"),
+        ("file:///x?y=1", "more than a path"),
         ("file:///dev/null/x", "cannot keep objects"),
     ],
 )

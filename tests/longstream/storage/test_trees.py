@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from longstream.errors import Corrupt, InvalidInput, NotFound, Refused, TooLarge
 from longstream.storage import Storage, open_storage
-from longstream.storage.files import FileStorage, StorageLimits
+from longstream.storage.files import FileStorage
+from longstream.storage.rules import StorageLimits
 from longstream.storage.trees import TREE_MEDIA_TYPE, tree_files
 
 names = st.from_regex(r"[a-zä]{1,3}", fullmatch=True)
