@@ -118,14 +118,17 @@ def consumed(record: Record) -> Iterator[TraceContext]:
     """Work for the trace of the record inside the block: a child of its traceparent, or a new trace."""
     parent = parse_traceparent(record.header(TRACEPARENT))
     context = parent.child() if parent is not None else new_trace()
-    with trace(context):
+    token = _current.set(context)
+    try:
         yield context
+    finally:
+        _current.reset(token)
 
 
 def produced(output: Output) -> Output:
     """The output with the present trace in its headers; unchanged outside a trace or if it carries one."""
     context = current_trace()
-    if context is None or any(name == TRACEPARENT for name, _ in output.headers):
+    if context is None or (output.headers and any(name == TRACEPARENT for name, _ in output.headers)):
         return output
     return replace(output, headers=(*output.headers, (TRACEPARENT, context.traceparent().encode())))
 

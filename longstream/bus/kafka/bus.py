@@ -173,15 +173,8 @@ class KafkaBus:
 
     def _complete(self, outputs: Sequence[Output]) -> list[Output]:
         """The outputs with their partitions. Raises for one that cannot be written, before any is."""
-        completed = []
-        for output in outputs:
-            check_size(output)
-            count = len(self.partitions(output.topic))
-            number = partition_for(output.key, count) if output.partition is None else output.partition
-            if not 0 <= number < count:
-                raise InvalidInput(f"topic {output.topic} has no partition {number}", field="partition")
-            completed.append(replace(output, partition=number))
-        return completed
+        counts = {topic: len(self.partitions(topic)) for topic in {output.topic for output in outputs}}
+        return [_placed(output, counts[output.topic]) for output in outputs]
 
     def _count(self, topic: str) -> int:
         """How many partitions the topic has; 0 if there is none."""
@@ -198,6 +191,16 @@ class KafkaBus:
     def _forget(self, part: KafkaSubscription | KafkaReader) -> None:
         with self._lock:
             self._open.discard(part)
+
+
+def _placed(output: Output, partitions: int) -> Output:
+    """The output with its partition. Raises if it is too large, or names a partition that its topic lacks."""
+    check_size(output)
+    if output.partition is None:
+        return replace(output, partition=partition_for(output.key, partitions))
+    if not 0 <= output.partition < partitions:
+        raise InvalidInput(f"topic {output.topic} has no partition {output.partition}", field="partition")
+    return output
 
 
 class KafkaReader:

@@ -9,8 +9,7 @@ then read from the group's positions, each of which carries the mark of the comm
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +18,8 @@ from kafka import errors as kafka_errors
 from kafka.structs import ConsumerGroupMetadata, OffsetAndMetadata
 
 from longstream.bus import Output, Partition, Position
+from longstream.bus.kafka.watchdog import Watchdog, watched
 from longstream.bus.kafka.wire import CALL_TIMEOUT_S, Cluster, translated
-from longstream.errors import Unavailable
 from longstream.faults import crash_point
 
 _log = logging.getLogger(__name__)
@@ -77,6 +76,7 @@ class Transactions:
         self._id = transactional_id
         self._timeout_s = timeout_s
         self._producer: KafkaProducer | None = None
+        self._watchdog = Watchdog()
 
     def open(self) -> None:
         """Take the transactional id over: the broker ends what a former holder left open. Raises Unavailable."""
@@ -100,7 +100,7 @@ class Transactions:
         self.open()
         producer, attempt = self._producer, _Attempt()
         try:
-            watched(lambda: _transact(producer, outputs, offsets, attempt), self._timeout_s)
+            self._watchdog.run(lambda: _transact(producer, outputs, offsets, attempt), self._timeout_s)
         except Exception as told:
             error = _first_cause(told)
             if not attempt.deciding and not isinstance(error, OUTBID):
@@ -116,6 +116,7 @@ class Transactions:
     def close(self) -> None:
         """Give the producer up; an open transaction ends when the id is taken over or its time is up."""
         producer, self._producer = self._producer, None
+        self._watchdog.close()
         if producer is not None:
             discard(producer)
 
@@ -135,25 +136,6 @@ def send(producer: KafkaProducer, output: Output) -> Any:
         headers=list(output.headers),
         partition=output.partition,
     )
-
-
-def watched(act: Callable[[], object], timeout_s: float) -> None:
-    """Run an act that may never return. Raises what it raises, or Unavailable after timeout_s."""
-    failed: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            act()
-        except BaseException as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run, name="kafka-act", daemon=True)
-    thread.start()
-    thread.join(timeout_s)
-    if thread.is_alive():
-        raise Unavailable(f"Kafka did not answer within {timeout_s:.0f} s; is the broker up?")
-    if failed:
-        raise failed[0]
 
 
 def discard(producer: KafkaProducer) -> None:

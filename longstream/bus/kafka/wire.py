@@ -24,8 +24,10 @@ MAX_BATCH_BYTES = 2 * MAX_RECORD_BYTES
 TRANSACTION_TIMEOUT_S = 10.0
 """After this the broker aborts a transaction whose producer is gone, so that readers need not wait longer for it."""
 CALL_TIMEOUT_S = 30.0
-# kafka-python's default of 100 makes every transaction wait up to 100 ms for the one before it.
 _RETRY_MS = 20
+# A transaction that comes while the broker still writes the markers of the one before waits for this long. That takes
+# it some milliseconds; kafka-python's default of 100 would make every second transaction wait for 100.
+_TRANSACTION_RETRY_MS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Cluster:
         """A producer of transactions under that id. Raises Unavailable."""
         with translated():
             return KafkaProducer(
-                **self._common(),
+                **{**self._common(), "retry_backoff_ms": _TRANSACTION_RETRY_MS},
                 acks="all",
                 enable_idempotence=True,
                 transactional_id=transactional_id,

@@ -14,7 +14,7 @@ from kafka import errors as kafka_errors
 
 from longstream.bus import Partition, Subscription, Topic
 from longstream.bus.kafka.bus import KafkaBus
-from longstream.bus.kafka.transactions import watched
+from longstream.bus.kafka.watchdog import watched
 from longstream.bus.kafka.wire import Cluster, parse_servers
 from longstream.errors import Corrupt, Unavailable
 from scripts.kafka import LocalBroker
