@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from google.protobuf.message import Message
 
-from longstream.bodies import body_bytes
+from longstream.bodies import ABOVE_BYTES, MAX_BODY_BYTES, body_bytes
 from longstream.bus import MAX_RECORD_BYTES, Headers, Output, Partition, Position, Record
 from longstream.errors import InvalidInput, SuiteError
 from longstream.topics import DEAD_LETTERS, READERS
@@ -30,17 +30,14 @@ def dead_letter(record: Record, error: SuiteError, attempt: int) -> Output:
     whole = Output(
         topic=origin.topic + DEAD_LETTERS, key=record.key, value=record.value, headers=(*record.headers, *why)
     )
-    # What no record can hold came by its address in storage, and goes the same way.
-    by_address = _bytes(record) > MAX_RECORD_BYTES
-    inline = _bytes(replace(whole, value=None)) if by_address else _bytes(whole)
-    return whole if inline <= _MOST else _cut(whole, why)
+    return whole if _fits(whole) else _cut(whole, why)
 
 
 def never_a_record(topic: str, item: Message, error: SuiteError, call: str) -> Output:
     """Something that a call brought and that was refused before it became a record of the topic."""
     why = (*_why(error, call, 1), (_MESSAGE, item.DESCRIPTOR.full_name.encode()))
     whole = Output(topic=topic + DEAD_LETTERS, key=b"", value=item.SerializeToString(), headers=why)
-    return whole if _bytes(whole) <= _MOST else _cut(whole, why)
+    return whole if _fits(whole) else _cut(whole, why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,18 +101,19 @@ def position_of(letter_id: str) -> Position:
     return Position(Partition(topic, int(numbers[0])), int(numbers[1]))
 
 
-_MOST = MAX_RECORD_BYTES - _SPARE_BYTES
-
-
-def _bytes(item: Output | Record) -> int:
-    return len(item.key) + len(item.value or b"") + sum(len(n) + len(v) for n, v in item.headers)
+def _fits(letter: Output) -> bool:
+    """Whether it can be written as it is; a large value lies in storage, by the same address as the record's."""
+    value = len(letter.value or b"")
+    headers = sum(len(name.encode()) + len(text) for name, text in letter.headers)
+    in_log = len(letter.key) + min(value, ABOVE_BYTES) + headers
+    return value <= MAX_BODY_BYTES and in_log <= MAX_RECORD_BYTES - _SPARE_BYTES
 
 
 def _cut(whole: Output, why: Headers) -> Output:
     """The beginning of what no record could hold: a dead letter that cannot be written would stop its stream."""
     value = whole.value or b""
     mark = (_CUT, str(len(value)).encode())
-    return replace(whole, key=b"", value=value[: _MOST - 8 * 1024], headers=(*why, mark))
+    return replace(whole, key=b"", value=value[:MAX_BODY_BYTES], headers=(*why, mark))
 
 
 def _why(error: SuiteError, origin: str, attempt: int) -> Headers:

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longstream.bodies import ABOVE_BYTES, MAX_BODY_BYTES
+from longstream.bodies_bus import BodiesBus
 from longstream.bus import MAX_RECORD_BYTES, Headers, Output, Partition, Position, Record, Topic
 from longstream.bus.opening import open_bus
 from longstream.dead_letters import dead_letter, letter_of, never_a_record, position_of
 from longstream.errors import EngineDied, InvalidInput, SuiteError, TooLarge
+from longstream.storage.files import FileStorage
 from longstream.v1.curator_pb2 import Document
 from longstream.view import read_to_end
 
@@ -21,12 +24,6 @@ HEADERS = st.lists(st.tuples(st.text(max_size=20), st.binary(max_size=50)), max_
 def record(key: bytes, value: bytes | None, headers: tuple[tuple[str, bytes], ...] = ()) -> Record:
     place = Partition("in", 3)
     return Record(partition=place, offset=41, key=key, value=value, headers=headers, timestamp_ms=0)
-
-
-def bytes_of(output: Output) -> int:
-    return (
-        len(output.key) + len(output.value or b"") + sum(len(n.encode()) + len(v) for n, v in output.headers)
-    )
 
 
 @given(st.binary(), st.none() | st.binary(), HEADERS)
@@ -55,27 +52,44 @@ def test_what_a_call_brought_names_the_call() -> None:
 
 def test_every_record_that_a_log_can_hold_has_a_dead_letter_that_it_can_hold(tmp_path: Path) -> None:
     error = TooLarge("é" * 5_000)
-    with open_bus(f"sqlite:{tmp_path / 'log.sqlite'}") as bus:
+    log = open_bus(f"sqlite:{tmp_path / 'log.sqlite'}")
+    with BodiesBus(log, FileStorage(tmp_path / "objects")) as bus:
         bus.create_topics([Topic(name="in.dlq", partitions=1, cleanup="delete")])
-        for part in (0, 100, MAX_RECORD_BYTES - 2_000, MAX_RECORD_BYTES):
+        for part in (0, 100, ABOVE_BYTES, ABOVE_BYTES + 1, MAX_RECORD_BYTES - 2_000, MAX_RECORD_BYTES):
             rest = MAX_RECORD_BYTES - part
             for letter in (
                 dead_letter(record(b"k" * rest, b"v" * part), error, 1),
                 dead_letter(record(b"", b"v" * part, (("h", b"x" * rest),)), error, 1),
+                dead_letter(record(b"", b"v" * part, (("é" * (rest // 2), b""),)), error, 1),
                 never_a_record("in", Document(text="v" * 5 * part), error, "submit"),
             ):
                 bus.publish([letter])
-        assert len(list(read_to_end(bus, bus.partitions("in.dlq")))) == 12
+        assert len(list(read_to_end(bus, bus.partitions("in.dlq")))) == 24
+
+
+def test_a_letter_of_a_value_in_storage_is_whole_and_shares_its_object(tmp_path: Path) -> None:
+    storage = FileStorage(tmp_path / "objects")
+    with BodiesBus(open_bus(f"sqlite:{tmp_path / 'log.sqlite'}"), storage) as bus:
+        bus.create_topics([Topic(name=name, partitions=1, cleanup="delete") for name in ("in", "in.dlq")])
+        bus.publish([Output(topic="in", key=b"k", value=b"v" * 2_000_000)])
+        [came] = read_to_end(bus, bus.partitions("in"))
+        bus.publish([dead_letter(came, EngineDied("it died"), 1)])
+        [letter] = read_to_end(bus, bus.partitions("in.dlq"))
+        assert (letter.value, letter_of(letter).cut_from_bytes) == (came.value, None)
+        assert len(list(storage.addresses())) == 1
 
 
 def test_a_cut_dead_letter_holds_the_beginning_and_says_how_much_there_was() -> None:
-    item = Document(text="a long story " * 160_000)
+    item = Document(text="a long story " * 6_000_000)
     whole = item.SerializeToString()
     output = never_a_record("in", item, TooLarge("too long"), "submit")
     assert output.value is not None
     assert whole.startswith(output.value)
-    assert MAX_RECORD_BYTES - 16_384 < bytes_of(output) < MAX_RECORD_BYTES
+    assert len(output.value) == MAX_BODY_BYTES < len(whole)
     assert dict(output.headers)["x-cut-from-bytes"] == str(len(whole)).encode()
+    letter = letter_of(written(output))
+    assert (letter.cut_from_bytes, letter.size_bytes) == (len(whole), MAX_BODY_BYTES)
+    assert letter.message_type == "longstream.v1.Document"
 
 
 def written(output: Output, offset: int = 7) -> Record:
@@ -117,15 +131,6 @@ def test_headers_that_come_behind_the_letters_own_are_not_the_records() -> None:
         topic=output.topic, key=b"k", value=b"v", headers=(*output.headers, ("traceparent", b"x"))
     )
     assert letter_of(written(traced)).headers == (("mine", b"1"),)
-
-
-def test_a_cut_letter_says_from_what() -> None:
-    letter = letter_of(
-        written(never_a_record("in", Document(text="x" * 2_000_000), TooLarge("no"), "submit"))
-    )
-    assert letter.cut_from_bytes == Document(text="x" * 2_000_000).ByteSize()
-    assert letter.message_type == "longstream.v1.Document"
-    assert letter.size_bytes < MAX_RECORD_BYTES
 
 
 @pytest.mark.parametrize("headers", [(), (("x-cut-from-bytes", b"5"),), (("x-error-class", b"\xff"),)])
