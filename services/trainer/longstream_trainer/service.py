@@ -116,16 +116,17 @@ class TrainerService(TrainerServiceServicer):
         # The partition that the pipeline's name decides holds the events of other jobs too.
         partition = Partition(TRAINING_EVENTS, self._layout.partition(request.pipeline))
         reader = self._bus.reader([partition])
+        last: int | None = None
         try:
             while context.is_active():
-                # Asked before reading: the last events are written no later than the end, so once the end is
-                # seen they are in what is read, and the first empty poll says that all are told.
-                ended = self._job(request.pipeline, request.job_id).state in _ENDED
-                records = reader.poll(_BATCH, _POLL_S)
-                for record in records:
+                # The last events are written no later than the job's end, so they lie before what is the log's end
+                # when the job's is seen.
+                if last is None and self._job(request.pipeline, request.job_id).state in _ENDED:
+                    last = self._bus.ends([partition])[partition]
+                for record in reader.poll(_BATCH, _POLL_S):
                     if record.key == key:
                         yield pb.WatchTrainingJobResponse(event=parse(TrainingEvent, record))
-                if ended and not records:
+                if last is not None and reader.position(partition) >= last:
                     return
         finally:
             reader.close()
