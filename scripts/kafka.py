@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from scripts.kafka_listeners import Listener, Secured
+
 _HERE = Path(__file__).resolve().parent / "kafka_broker"
 JARS = _HERE.parent.parent / ".cache" / "kafka" / "4.3.0"
 _FETCH_S = 180.0
@@ -56,10 +58,16 @@ def fetch() -> None:
 class LocalBroker:
     """One broker that is its own controller; its log lies in a folder and outlives it."""
 
-    def __init__(self, folder: Path, port: int = 0, advertised: str = "") -> None:
-        """port 0: a free one. advertised: host:port that clients are told, if they come by another way."""
+    def __init__(
+        self, folder: Path, port: int = 0, advertised: str = "", secured: Secured | None = None
+    ) -> None:
+        """port 0: a free one. advertised: host:port that clients are told, if they come by another way.
+
+        secured: listeners beside the plaintext one.
+        """
         self._folder = folder
         self._advertised = advertised
+        self._secured = secured
         self.port = port or free_port()
         self._controller_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
@@ -83,12 +91,16 @@ class LocalBroker:
         settings.write_text(self._settings())
         if not (self._folder / "log" / "meta.properties").exists():
             identity = self._java("kafka.tools.StorageTool", "random-uuid").stdout.split()[-1]
-            self._java(
-                "kafka.tools.StorageTool", "format", "--standalone", "-t", identity, "-c", str(settings)
-            )
+            users = self._secured.format_arguments() if self._secured else []
+            command = ["format", "--standalone", "-t", identity, "-c", str(settings), *users]
+            self._java("kafka.tools.StorageTool", *command)
+        # In a process group of its own: Ctrl-C in the terminal is for those who still need the broker to end well.
         with (self._folder / "broker.log").open("ab") as told:
             self._process = subprocess.Popen(
-                self._command("-Xmx512m", "kafka.Kafka", str(settings)), stdout=told, stderr=told
+                self._command("-Xmx512m", "kafka.Kafka", str(settings)),
+                stdout=told,
+                stderr=told,
+                process_group=0,
             )
         deadline = time.monotonic() + _START_S
         while not self._answers():
@@ -136,14 +148,23 @@ class LocalBroker:
 
     def _settings(self) -> str:
         one_copy = ("offsets.topic", "transaction.state.log", "share.coordinator.state.topic")
+        doors = (
+            Listener(name="PLAINTEXT", protocol="PLAINTEXT", port=self.port, advertised=self._advertised),
+            *(self._secured.listeners if self._secured else ()),
+        )
+        here = [f"{door.name}://{door.address}" for door in doors]
         lines = {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.bootstrap.servers": f"127.0.0.1:{self._controller_port}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://{self._advertised or self.address}",
+            "listeners": ",".join((f"CONTROLLER://127.0.0.1:{self._controller_port}", *here)),
+            "advertised.listeners": ",".join(
+                f"{door.name}://{door.advertised or door.address}" for door in doors
+            ),
             "controller.listener.names": "CONTROLLER",
-            "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+            "listener.security.protocol.map": ",".join(
+                ("CONTROLLER:PLAINTEXT", *(f"{door.name}:{door.protocol}" for door in doors))
+            ),
             "log.dirs": str(self._folder / "log"),
             **{f"{topic}.replication.factor": "1" for topic in one_copy},
             "transaction.state.log.min.isr": "1",
@@ -153,6 +174,7 @@ class LocalBroker:
             "group.initial.rebalance.delay.ms": "0",
             "group.min.session.timeout.ms": "1000",
             "auto.create.topics.enable": "false",
+            **(self._secured.settings() if self._secured else {}),
         }
         return "".join(f"{name}={value}\n" for name, value in lines.items())
 

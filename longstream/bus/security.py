@@ -5,6 +5,7 @@ There is no switch that turns the check of a certificate or of its host name off
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,41 @@ class KafkaSecurity:
         if not text:
             raise InvalidInput(f"the password file {self.password_file} is empty", field="password_file")
         return Secret(text)
+
+    def tls_context(self) -> ssl.SSLContext:
+        """What checks brokers and shows them the client's certificate. Raises InvalidInput that names a bad file."""
+        for name in ("ca_file", "cert_file", "key_file"):
+            if (file := getattr(self, name)) is not None:
+                _read(file, name)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # it asks for a certificate and checks its name
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self._trust(context)
+        self._show(context)
+        return context
+
+    def _trust(self, context: ssl.SSLContext) -> None:
+        if self.ca_file is None:
+            context.load_default_certs()
+            return
+        try:
+            context.load_verify_locations(self.ca_file)
+        except ssl.SSLError as error:
+            raise InvalidInput(
+                f"ca_file {self.ca_file} holds no certificate in PEM form", field="ca_file"
+            ) from error
+
+    def _show(self, context: ssl.SSLContext) -> None:
+        if self.cert_file is None:
+            return
+        try:
+            # Without a passphrase to offer, OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(self.cert_file, self.key_file, password="")
+        except ssl.SSLError as error:
+            raise InvalidInput(
+                f"cert_file {self.cert_file} and key_file {self.key_file} are not a certificate and its private key "
+                f"in PEM form, or the key has a passphrase ({error.reason}); give the key without one",
+                field="key_file",
+            ) from error
 
     def _check_tls(self) -> None:
         for name in ("ca_file", "cert_file", "key_file"):

@@ -7,6 +7,7 @@ for ever. A record's bytes are parsed by its handler.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +17,9 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 
 from longstream.bus import MAX_RECORD_BYTES, Output, Partition, Record
-from longstream.bus.security import KafkaSecurity
-from longstream.errors import InvalidInput, SuiteError, TooLarge, Unavailable
+from longstream.bus.kafka.door import Gate
+from longstream.bus.security import PREFIX, KafkaSecurity
+from longstream.errors import InvalidInput, Refused, SuiteError, TooLarge, Unavailable
 
 MAX_BATCH_BYTES = 2 * MAX_RECORD_BYTES
 """Limit of clients and topics: a record of MAX_RECORD_BYTES with its frame, and no more than two of them."""
@@ -25,6 +27,8 @@ TRANSACTION_TIMEOUT_S = 10.0
 """After this the broker aborts a transaction whose producer is gone, so that readers need not wait longer for it."""
 CALL_TIMEOUT_S = 30.0
 _RETRY_MS = 20
+_ALONE_S = 5.0
+"""A consumer that has no connection for so long asks why."""
 # A transaction that comes while the broker still writes the markers of the one before waits for this long. That takes
 # it some milliseconds; kafka-python's default of 100 would make every second transaction wait for 100.
 _TRANSACTION_RETRY_MS = 5
@@ -36,9 +40,14 @@ class Cluster:
 
     servers: tuple[str, ...]
     security: KafkaSecurity = field(default_factory=KafkaSecurity)
+    gate: Gate = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "gate", Gate(self.servers, self.security))
 
     def producer(self, transactional_id: str) -> KafkaProducer:
-        """A producer of transactions under that id. Raises Unavailable."""
+        """A producer of transactions under that id. Raises Unavailable, and what `Gate.check` raises."""
+        self.gate.check()
         with translated():
             return KafkaProducer(
                 **{**self._common(), "retry_backoff_ms": _TRANSACTION_RETRY_MS},
@@ -54,9 +63,14 @@ class Cluster:
             )
 
     def consumer(self, *, committed_only: bool = True, **options: Any) -> KafkaConsumer:
-        """A consumer of raw bytes that commits nothing by itself. Raises Unavailable."""
+        """A consumer of raw bytes that commits nothing by itself; its `poll` tells when the cluster shuts it out.
+
+        Raises Unavailable, and what `Gate.check` raises.
+        """
+        self.gate.check()
         with translated():
-            return KafkaConsumer(
+            return _Consumer(
+                self.gate,
                 **self._common(),
                 **{
                     "enable_auto_commit": False,
@@ -71,7 +85,8 @@ class Cluster:
 
     @contextmanager
     def administrating(self) -> Iterator[KafkaAdminClient]:
-        """A client for topics and groups, closed at the end of the block. Raises Unavailable."""
+        """A client for topics and groups, closed at the end of the block. Raises as `consumer` does."""
+        self.gate.check()
         with translated():
             admin = KafkaAdminClient(**self._common())
             try:
@@ -86,12 +101,69 @@ class Cluster:
             "retry_backoff_ms": _RETRY_MS,
             "reconnect_backoff_max_ms": 1_000,
             "request_timeout_ms": int(CALL_TIMEOUT_S * 1000),
+            "security_protocol": self.security.security_protocol,
+            **(self._tls() if self.security.tls else {}),
+            **(self._user() if self.security.sasl else {}),
         }
+
+    def _tls(self) -> dict[str, Any]:
+        # As files and not as a context: they are read with each connection, so a renewed certificate is shown.
+        files = {
+            "ssl_cafile": self.security.ca_file,
+            "ssl_certfile": self.security.cert_file,
+            "ssl_keyfile": self.security.key_file,
+        }
+        given = {name: str(file) for name, file in files.items() if file is not None}
+        return {**given, "ssl_check_hostname": True, "ssl_password": ""}
+
+    def _user(self) -> dict[str, Any]:
+        return {
+            "sasl_mechanism": self.security.sasl_mechanism,
+            "sasl_plain_username": self.security.username,
+            "sasl_plain_password": _Unshown(self.security.secret().reveal()),
+        }
+
+
+class _Unshown(str):
+    """A password as kafka-python wants it, which writes its whole configuration to the log at DEBUG."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    __str__ = __repr__
+
+
+class _Consumer(KafkaConsumer):  # type: ignore[misc]  # kafka-python has no annotations
+    """A consumer that does not try for ever: without a connection for a while, it asks why."""
+
+    def __init__(self, gate: Gate, **options: Any) -> None:
+        self._gate = gate
+        self._connected_at = time.monotonic()
+        super().__init__(**options)
+
+    def poll(self, *arguments: Any, **options: Any) -> Any:
+        """See KafkaConsumer. Raises what `Gate.check` raises."""
+        batches = super().poll(*arguments, **options)
+        now = time.monotonic()
+        # A copy, since another thread changes it while it is gone through.
+        if batches or any(connection.connected for connection in list(self._manager._conns.values())):
+            self._connected_at = now
+        elif now - self._connected_at > _ALONE_S:
+            self._connected_at = now
+            self._gate.check()
+        return batches
 
 
 def parse_servers(address: str, security: KafkaSecurity | None = None) -> Cluster:
     """The cluster behind HOST:PORT[,HOST:PORT...]. Raises InvalidInput."""
     servers = tuple(address.split(","))
+    if "@" in address:
+        raise InvalidInput(
+            f"a broker's address holds no user; give {PREFIX}USERNAME and {PREFIX}PASSWORD_FILE",
+            field="bus_url",
+        )
     for server in servers:
         host, colon, port = server.rpartition(":")
         if not (host and colon and port.isdecimal() and 0 < int(port) < 65_536):
@@ -108,6 +180,11 @@ def translated() -> Iterator[None]:
         yield
     except kafka_errors.MessageSizeTooLargeError as error:
         raise TooLarge(f"the broker refused a record for its size: {error}") from error
+    except kafka_errors.AuthorizationError as error:
+        raise Refused(
+            f"Kafka's user may not do this ({type(error).__name__}): grant the rights on topics, groups and "
+            f"transactional ids that docs/operations.md lists"
+        ) from error
     except kafka_errors.KafkaError as error:
         if getattr(error, "retriable", False):
             raise Unavailable(f"Kafka does not answer: {type(error).__name__}; try again") from error
