@@ -52,7 +52,7 @@ class Replayer:
 
     def _partition(self, letter: Letter) -> int:
         if letter.cut_from_bytes is not None:
-            raise Refused("only its beginning was kept, since no record holds the whole; bring it in anew")
+            raise Refused("only a part of it was kept, since no letter holds the whole; bring it in anew")
         if letter.message_type:
             raise Refused("it never was a record: the call refused it; correct it and submit it again")
         found = _ORIGIN.fullmatch(letter.origin)

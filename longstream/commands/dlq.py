@@ -167,7 +167,7 @@ def _settle(args: argparse.Namespace, wish: Wish, verb: str) -> int:
             _tell(args, report, f"would be {_past(verb)}", f"would not be {_past(verb)}")
         else:
             if not args.ids and letters:
-                _agree(args, f"{verb} {len(letters):,} letters")
+                _agree(args, f"{verb} {len(letters):,} letter{'s' if len(letters) > 1 else ''}")
             report = Report()
             try:
                 if letters:
