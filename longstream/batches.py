@@ -27,8 +27,10 @@ MAX_REJECTIONS = 1_000
 class BatchLimits:
     """How much goes together."""
 
-    max_text_bytes: int = 768 * 1024
+    max_text_bytes: int = 4 * 1024 * 1024
     """Of one text in UTF-8; the curator's CURATOR_MAX_DOCUMENT_BYTES must be as large."""
+    max_item_bytes: int = 7 * 1024 * 1024
+    """Of an item with all its fields; a call's message has 8 MiB at most."""
     message_items: int = 1_000
     """Items in a message at most; the contract's limit."""
     message_bytes: int = 1024 * 1024
@@ -91,6 +93,9 @@ def _checked(encode: Callable[[Item], Message], item: Item, limits: BatchLimits)
         ) from None
     text = message.text if isinstance(message, pb.Document) else message.response
     check_size(text, limits)
+    if message.ByteSize() > limits.max_item_bytes:
+        size, most = message.ByteSize(), limits.max_item_bytes
+        raise TooLarge(f"the item has {size} bytes in all, over the limit of {most}; shorten its fields")
     return message
 
 

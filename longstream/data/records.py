@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 class ReadLimits:
     """How much of a file is believed. Larger things are rejected whole, never cut."""
 
-    max_document_bytes: int = 768 * 1024
+    max_document_bytes: int = 4 * 1024 * 1024
     """Of a document's text, or of a pair's three texts together, in UTF-8."""
     max_record_bytes: int = 32 * 1024 * 1024
     """Of one record as it stands in the file; JSON may write a byte of text as six."""

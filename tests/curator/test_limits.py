@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from longstream.batches import BatchLimits
+from longstream.bodies import MAX_BODY_BYTES
 from longstream.bus import MAX_RECORD_BYTES
+from longstream.data import ReadLimits
 from longstream.errors import StorageFull
 from longstream.ids import digest
+from longstream.server import ServerSettings
 from longstream.storage import OCTETS, Address
 from longstream.storage.files import FileStorage
 from longstream.topics import CURATOR_STATE, EXAMPLES
-from longstream.v1.records_pb2 import CuratorStateRecord, Example, ExamplesRecord
+from longstream.v1 import curator_pb2 as pb
+from longstream.v1.records_pb2 import CuratorStateRecord, Example, ExamplesRecord, KeptExample, Rank
+from longstream_curator import snapshot
 from longstream_curator.kept import MAX_SOURCES, OTHER_SOURCES, KeptSet, pipeline_metric
 from longstream_curator.submission import MAX_EXAMPLE_BYTES, SubmissionLimits
 from tests.support.curating import CuratorHouse, a_pipeline, document, pair
@@ -57,27 +65,24 @@ def test_the_longest_document_that_is_accepted_passes_through_every_record(tmp_p
 def test_one_item_that_is_too_large_does_not_take_its_message_with_it(tmp_path: Path) -> None:
     most = SubmissionLimits().max_document_bytes
     with opened(CuratorHouse(tmp_path)) as curator:
-        crowded = document("b" * (most - 10), provenance={str(n): "u" * 60_000 for n in range(5)})
-        answer = curator.submit(
-            [document("a"), document("x" * (most + 1)), crowded, document("y" * 3_000_000)]
-        )
-        assert (answer.accepted, answer.rejected) == (1, 3)
-        assert [(r.index, r.reason) for r in answer.rejections] == [(n, "too_large") for n in (1, 2, 3)]
-        cut = [headers(record).get("x-cut-from-bytes") for record in curator.house.dead(EXAMPLES)]
-        assert cut[0] is None
-        assert int(cut[2] or 0) > 3_000_000
-        assert all(len(record.value or b"") < MAX_RECORD_BYTES for record in curator.house.dead(EXAMPLES))
+        crowded = document("b" * (most - 10), provenance={str(n): "u" * 60_000 for n in range(55)})
+        sent = [document("a"), document("x" * (most + 1)), crowded]
+        answer = curator.submit(sent[:2], sent[2:])
+        assert (answer.accepted, answer.rejected) == (1, 2)
+        assert [(r.index, r.reason) for r in answer.rejections] == [(n, "too_large") for n in (1, 2)]
+        dead = [record.value or b"" for record in curator.house.dead(EXAMPLES)]
+        assert [pb.Document.FromString(value) for value in dead] == sent[1:]
 
 
 def test_an_example_that_another_program_wrote_too_large_does_not_stop_the_keeper(tmp_path: Path) -> None:
     with opened(CuratorHouse(tmp_path)) as curator:
-        example = Example(id="big", response="x" * (MAX_RECORD_BYTES - 100), source="s")
+        example = Example(id="big", response="x" * MAX_EXAMPLE_BYTES, source="s")
         value = ExamplesRecord(example=example).SerializeToString()
         curator.house.publish(EXAMPLES, value, key=digest("r", "x").encode())
         curator.submit([document("a")])
         (dead,) = soon(lambda: curator.house.dead(EXAMPLES))
         assert headers(dead)["x-error-reason"] == "too_large"
-        assert headers(dead)["x-cut-from-bytes"] == str(len(value))
+        assert dead.value == value
         soon(lambda: [r for r in curator.house.records(CURATOR_STATE) if b"/" in r.key])
         assert all(worker.failed() is None for worker in curator.workers)
 
@@ -111,4 +116,27 @@ def test_every_partitions_marks_and_a_full_account_of_requests_fit_into_the_owne
         assert state.ByteSize() < MAX_RECORD_BYTES / 2
         facts = curator.house.facts(CURATOR_STATE, CuratorStateRecord)
         assert all(fact.marks.revision.revision for fact in facts if fact.HasField("marks"))
-    assert MAX_EXAMPLE_BYTES < MAX_RECORD_BYTES
+
+
+def test_an_example_as_large_as_may_be_comes_by_one_message_and_lies_in_one_value() -> None:
+    assert SubmissionLimits().max_document_bytes < MAX_EXAMPLE_BYTES < ServerSettings().max_message_bytes
+    assert MAX_EXAMPLE_BYTES < MAX_BODY_BYTES
+    assert BatchLimits().max_item_bytes == MAX_EXAMPLE_BYTES
+    assert BatchLimits().max_text_bytes == SubmissionLimits().max_document_bytes
+    assert ReadLimits().max_document_bytes == SubmissionLimits().max_document_bytes
+
+
+def test_a_kept_set_is_read_back_from_its_snapshot_in_whichever_parts_it_was_written() -> None:
+    kept = [
+        KeptExample(
+            pipeline="p",
+            rank=Rank(length=n, example_id=str(n), source_index=n if n % 2 else None),
+            example=Example(id=str(n), response=f"{n} " * 100),
+        )
+        for n in range(50)
+    ]
+    for group_bytes in (1, 1_000, snapshot.GROUP_BYTES):
+        file = snapshot.encode(kept, group_bytes)
+        assert (pq.ParquetFile(io.BytesIO(file)).num_row_groups == 1) == (group_bytes == snapshot.GROUP_BYTES)
+        assert snapshot.decode(io.BytesIO(file), "p") == kept
+    assert snapshot.decode(io.BytesIO(snapshot.encode([])), "p") == []

@@ -185,14 +185,15 @@ class CurationOwner(Owner):
             outputs.append(self._put(release))
 
     def _rebuilt(self, state: OwnerState, release: Release) -> OpenCut:
-        storage = self._parts.storage
         cuts = [
-            PartitionCut(
-                kept=snapshot.decode(storage.get(arrived.address), state.pipeline), marks=arrived.marks
-            )
+            self._partition_cut(state.pipeline, arrived)
             for arrived in sorted(state.curation.snapshots, key=lambda arrived: arrived.partition)
         ]
         return OpenCut(pipelines.of_revision(release.revision), cuts, state.curation.sent)
+
+    def _partition_cut(self, pipeline: str, arrived: PartitionSnapshot) -> PartitionCut:
+        with self._parts.storage.open(arrived.address) as file:
+            return PartitionCut(kept=snapshot.decode(file, pipeline), marks=arrived.marks)
 
     def _finish(self, state: OwnerState, release: Release, cut: OpenCut) -> None:
         _shown(release, cut)

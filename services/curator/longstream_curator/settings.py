@@ -10,9 +10,9 @@ from pathlib import Path
 class CuratorSettings:
     """Limits of submissions, and where the sentence splitter's parameters are."""
 
-    max_document_bytes: int = 768 * 1024
-    """Of a response in UTF-8; longer ones are refused whole, never cut. An example in all has 960 KiB at most, whatever
-    is set here: it must fit into one record of the log."""
+    max_document_bytes: int = 4 * 1024 * 1024
+    """Of a response in UTF-8; longer ones are refused whole, never cut. An example in all has 7 MiB at most, whatever
+    is set here: it must fit into one message of a call. A partition holds all that it keeps in memory."""
     max_field_bytes: int = 64 * 1024
     """Of every other text field."""
     nltk_data: Path | None = None

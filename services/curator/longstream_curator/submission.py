@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from longstream.bus import MAX_RECORD_BYTES, Bus, Output
+from longstream.bus import Bus, Output
 from longstream.dead_letters import never_a_record
 from longstream.errors import InvalidInput, SuiteError, TooLarge
 from longstream.faults import crash_point
@@ -19,8 +19,8 @@ MAX_ITEMS = 1_000
 MAX_REJECTIONS = 1_000
 """Rejections told one by one; all are counted and all are in the dead letters."""
 
-MAX_EXAMPLE_BYTES = MAX_RECORD_BYTES - 64 * 1024
-"""Of an example in all: it travels in several kinds of record, each with something beside it."""
+MAX_EXAMPLE_BYTES = 7 * 1024 * 1024
+"""Of an example in all: a call's message has 8 MiB at most, and an example must be able to come by one."""
 MAX_SOURCE_BYTES = 256
 
 
@@ -28,7 +28,7 @@ MAX_SOURCE_BYTES = 256
 class SubmissionLimits:
     """What is accepted."""
 
-    max_document_bytes: int = 768 * 1024
+    max_document_bytes: int = 4 * 1024 * 1024
     """Of a response in UTF-8; longer ones are refused whole, never cut."""
     max_field_bytes: int = 64 * 1024
     """Of every other text field."""
@@ -128,7 +128,7 @@ class Missing(InvalidInput):
 
 
 def check_example_size(example: Example) -> None:
-    """Raises TooLarge for an example that would not fit into the records that carry it."""
+    """Raises TooLarge for an example that no call could have brought."""
     if example.ByteSize() > MAX_EXAMPLE_BYTES:
         raise TooLarge(
             f"the item has {example.ByteSize()} bytes in all, over the limit of {MAX_EXAMPLE_BYTES}; split it"
