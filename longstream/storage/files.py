@@ -6,17 +6,19 @@ crash there is the object or nothing, never half of it. Readers trust no byte be
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from longstream.errors import InvalidInput, NotFound, Refused, TooLarge
+from longstream.errors import InvalidInput, NotFound, Refused, TooLarge, Unavailable
 from longstream.faults import crash_point
 from longstream.storage import OCTETS, Address, parse_address
 from longstream.storage.atomic import (
@@ -130,12 +132,13 @@ class FileStorage:
     def delete(self, address: str, stored_before: datetime | None = None) -> bool:
         """See Storage."""
         path = self._path(parse_address(address))
-        stored = _stored_at(path)
-        if stored is not None and stored_before is not None and stored >= stored_before:
-            return False
-        # The type first: a crash between the two leaves an object that is still listed.
-        path.with_suffix(".type").unlink(missing_ok=True)
-        path.unlink(missing_ok=True)
+        with self._locked(fcntl.LOCK_EX):  # so that its age holds until it is gone
+            stored = _stored_at(path)
+            if stored is not None and stored_before is not None and stored >= stored_before:
+                return False
+            # The type first: a crash between the two leaves an object that is still listed.
+            path.with_suffix(".type").unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         if stored is not None:
             sync_folder(path.parent)
         return True
@@ -174,25 +177,40 @@ class FileStorage:
             if copy_hashed(source, target, self._limits.object_bytes) != address:
                 raise Refused("the file changed while it was stored; store it when nobody writes it")
             crash_point("storage.put.before_rename")
-            publish(target, path)
-            crash_point("storage.put.between_renames")
-            publish(kind, path.with_suffix(".type"))
+            with self._locked(fcntl.LOCK_SH):
+                publish(target, path)
+                crash_point("storage.put.between_renames")
+                publish(kind, path.with_suffix(".type"))
 
     def _renewed(self, address: Address) -> bool:
         """Whether the object is there and whole; if so, its time is now."""
         try:
             with self._open(address) as file:
-                if hash_file(file) != address or not self._path(address).with_suffix(".type").is_file():
+                if hash_file(file) != address:
                     return False
-                os.utime(file.fileno())
+                with self._locked(fcntl.LOCK_SH):
+                    os.utime(file.fileno())
+                    # Whoever deleted it meanwhile took the type first.
+                    return self._path(address).with_suffix(".type").is_file()
         except NotFound:
             return False
-        return True
+
+    @contextmanager
+    def _locked(self, how: int) -> Iterator[None]:
+        """Puts go on beside each other (LOCK_SH), a deletion by age goes alone (LOCK_EX), in all processes."""
+        folder = os.open(self._objects, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, how)
+            yield
+        finally:
+            os.close(folder)
 
     def _open(self, address: Address) -> BinaryIO:
         try:
             return open_regular(self._path(address))
         except FileNotFoundError:
+            if not self._objects.is_dir():  # not mounted, say: that tells nothing of the object
+                raise Unavailable(f"the storage's folder {self._objects.parent} is not there") from None
             raise NotFound(f"no object {address}", field="address") from None
 
     def _path(self, address: Address) -> Path:

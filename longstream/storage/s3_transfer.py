@@ -22,7 +22,7 @@ from longstream.storage.s3_bucket import Absent, Bucket, Disturbed, Present
 
 PART_BYTES = 16 << 20
 """What one request carries; with S3's 10,000 parts it allows 160 GiB."""
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 16
 _SLOWEST_BYTES_PER_S = 64 << 10
 _LONGEST_PAUSE_S = 10.0
 _ABANDONED_AFTER = timedelta(days=1)
@@ -186,6 +186,8 @@ class Download:
                 if done >= size:
                     return Address(f"sha256:{state.hexdigest()}")
                 raise Unavailable(f"{self._key} ended after {done} of {size} bytes")
+            except _TooSlow:
+                raise
             except Unavailable:
                 failures = failures + 1 if done == begun else 1
                 if failures >= self._attempts:
@@ -208,8 +210,12 @@ class Download:
             while chunk := body.read(_CHUNK_BYTES):
                 done += len(chunk)
                 if time.monotonic() - began > self._silence_s + done / _SLOWEST_BYTES_PER_S:
-                    raise Unavailable(f"{self._key} comes too slowly; look at the network, or try again")
+                    raise _TooSlow(f"{self._key} comes too slowly; look at the network, or try again")
                 yield chunk
+
+
+class _TooSlow(Unavailable):
+    """Going on where it was given up would be as slow."""
 
 
 def pause_s(failures: int) -> float:

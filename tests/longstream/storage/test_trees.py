@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -14,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longstream.errors import Corrupt, InvalidInput, NotFound, Refused, TooLarge
-from longstream.storage import Storage, open_storage
-from longstream.storage.files import FileStorage
+from longstream.storage import Storage
 from longstream.storage.rules import StorageLimits
 from longstream.storage.trees import TREE_MEDIA_TYPE, tree_files
+from tests.support.shelves import Shelf
 
 names = st.from_regex(r"[a-zä]{1,3}", fullmatch=True)
 folders: st.SearchStrategy[dict[str, object]] = st.recursive(
@@ -27,10 +26,9 @@ folders: st.SearchStrategy[dict[str, object]] = st.recursive(
 )
 
 
-@pytest.fixture
-def storage(tmp_path: Path) -> Iterator[Storage]:
-    with open_storage(f"file://{tmp_path}/store") as opened:
-        yield opened
+@pytest.fixture(scope="session")
+def storage(common_storage: Storage) -> Storage:
+    return common_storage
 
 
 @pytest.fixture
@@ -59,10 +57,10 @@ def manifest(storage: Storage, *paths: object) -> str:
     return storage.put(json.dumps({"files": rows}).encode(), TREE_MEDIA_TYPE)
 
 
-@given(folders)
-@settings(max_examples=40)
-def test_a_folder_comes_back_as_it_was(tree: dict[str, object]) -> None:
-    with TemporaryDirectory() as place, open_storage(f"file://{place}/store") as storage:
+@given(tree=folders)
+@settings(max_examples=25)
+def test_a_folder_comes_back_as_it_was(tree: dict[str, object], storage: Storage) -> None:
+    with TemporaryDirectory() as place:
         source = written(tree, Path(place) / "source")
         address = storage.put_tree(source)
         fetched = storage.fetch_tree(address, Path(place) / "deep" / "copy")
@@ -115,9 +113,10 @@ def test_a_path_that_leaves_the_folder_is_refused(path: object, storage: Storage
     assert not (tmp_path / "out").exists()
 
 
-@given(st.text(alphabet="./\\ab\0:", max_size=8))
-def test_no_manifest_path_writes_outside(path: str) -> None:
-    with TemporaryDirectory() as place, open_storage(f"file://{place}/store") as storage:
+@given(path=st.text(alphabet="./\\ab\0:", max_size=8))
+@settings(max_examples=60)
+def test_no_manifest_path_writes_outside(path: str, storage: Storage) -> None:
+    with TemporaryDirectory() as place:
         address = manifest(storage, path)
         before = contents(Path(place))
         try:
@@ -185,23 +184,22 @@ def test_a_link_in_place_of_the_folder_is_not_followed(
         storage.fetch_tree(address, tmp_path / "copy")
 
 
-def test_a_missing_or_spoilt_part_leaves_no_folder(storage: Storage, adapter: Path, tmp_path: Path) -> None:
+def test_a_missing_or_spoilt_part_leaves_no_folder(
+    common_shelf: Shelf, storage: Storage, adapter: Path, tmp_path: Path
+) -> None:
     address = storage.put_tree(adapter)
     part = tree_files(storage, address)[0].address
-    path = tmp_path / "store" / "objects" / part[7:9] / part[9:]
-    path.chmod(0o644)
-    path.write_bytes(b"spoilt")
+    common_shelf.spoil(part, b"spoilt")
     with pytest.raises(Corrupt):
         storage.fetch_tree(address, tmp_path / "out" / "copy")
-    path.unlink()
+    storage.delete(part)
     with pytest.raises(NotFound):
         storage.fetch_tree(address, tmp_path / "out" / "copy")
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_a_file_over_the_limit_stops_the_whole_folder(adapter: Path, tmp_path: Path) -> None:
-    storage = FileStorage(tmp_path / "small", StorageLimits(object_bytes=5))
-    with pytest.raises(TooLarge):
+def test_a_file_over_the_limit_stops_the_whole_folder(adapter: Path, shelf: Shelf) -> None:
+    with shelf.small(StorageLimits(object_bytes=5)) as storage, pytest.raises(TooLarge):
         storage.put_tree(adapter)
 
 
