@@ -20,7 +20,16 @@ from longstream.owner import Owner, answer
 from longstream.pipeline import Pipeline
 from longstream.records import parse, timestamp
 from longstream.storage import Storage
-from longstream.topics import CURATION_STATE, EXAMPLES, RELEASES, SELECTED, PipelineTopics
+from longstream.topics import (
+    CURATION_STATE,
+    EXAMPLES,
+    RELEASE_HEADER,
+    RELEASES,
+    ROW_HEADER,
+    SELECTED,
+    PipelineTopics,
+    pipeline_key,
+)
 from longstream.v1.records_pb2 import (
     Barrier,
     CurationRecord,
@@ -220,7 +229,13 @@ class CurationOwner(Owner):
 
 def _sent(task: SelectedTask) -> Output:
     return Output(
-        topic=SELECTED, key=task.example.id.encode(), value=task.SerializeToString(deterministic=True)
+        topic=SELECTED,
+        key=task.example.id.encode(),
+        value=task.SerializeToString(deterministic=True),
+        headers=(
+            (ROW_HEADER, pipeline_key(task.pipeline, task.row_id)),
+            (RELEASE_HEADER, task.release_id.encode()),
+        ),
     )
 
 

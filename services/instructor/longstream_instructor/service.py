@@ -19,10 +19,10 @@ from longstream.llm.types import LanguageModel
 from longstream.pipeline import Instruct
 from longstream.records import parse
 from longstream.server import time_left_s
-from longstream.topics import ROWS, PipelineTopics
+from longstream.topics import RELEASE_HEADER, ROW_HEADER, ROWS, PipelineTopics
 from longstream.v1 import instructor_pb2 as pb
 from longstream.v1.instructor_pb2_grpc import InstructorServiceServicer
-from longstream.v1.records_pb2 import Row, SelectedTask
+from longstream.v1.records_pb2 import Example, Row, SelectedTask
 from longstream_instructor.metrics import InstructorMetrics
 from longstream_instructor.prompts import Style
 from longstream_instructor.writer import Writer, Written
@@ -65,7 +65,7 @@ class InstructorService(InstructorServiceServicer):
     def refuse(self, record: Record, error: SuiteError) -> Sequence[Output]:
         """A refused row for a task that cannot be done; none where not even its id can be read."""
         try:
-            task = parse(SelectedTask, record)
+            task = parse(SelectedTask, record) if record.fault is None else _told_of(record)
         except InvalidInput:
             return ()
         self._metrics.refused(error.reason)
@@ -116,6 +116,17 @@ class InstructorService(InstructorServiceServicer):
         return self._pipelines.output(
             ROWS, task.pipeline, task.row_id, row.SerializeToString(deterministic=True)
         )
+
+
+def _told_of(record: Record) -> SelectedTask:
+    """What the headers say of a task whose value is lost: whose row it asks for."""
+    pipeline, _, row_id = (record.header(ROW_HEADER) or b"").decode(errors="replace").rpartition("/")
+    return SelectedTask(
+        pipeline=pipeline,
+        row_id=row_id,
+        release_id=(record.header(RELEASE_HEADER) or b"").decode(errors="replace"),
+        example=Example(id=record.key.decode(errors="replace")),
+    )
 
 
 def _instruct(task: SelectedTask) -> Instruct:
