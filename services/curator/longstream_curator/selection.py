@@ -211,11 +211,12 @@ class LongestK:
         selection = cls(m)
         selection.mark = snapshot.mark
         selection._erased.update(snapshot.erased)
-        for slot in snapshot.erased_slots:
-            selection._slots[slot.id] = slot
-            heapq.heappush(selection._heap, _WorstFirst(slot.rank))
-        for candidate in snapshot.kept:
-            selection.offer(candidate)
+        selection._slots = {slot.id: slot for slot in snapshot.erased_slots}
+        selection._kept = {candidate.id: candidate for candidate in snapshot.kept}
+        selection._survivor = {
+            key: candidate.id for candidate in snapshot.kept if (key := candidate.dedup_key) is not None
+        }
+        selection._heap = selection._live_ranks()
         while len(selection._kept) + len(selection._slots) > m:
             selection._evict()
         return selection
@@ -274,7 +275,11 @@ class LongestK:
 
     def _tidy(self) -> None:
         """Keep the heap within twice the slots: ranks that left in its middle are only dropped on top."""
-        live = [*self._kept.values(), *self._slots.values()]
-        if len(self._heap) > 2 * len(live):
-            self._heap = [_WorstFirst(candidate.rank) for candidate in live]
-            heapq.heapify(self._heap)
+        if len(self._heap) > 2 * (len(self._kept) + len(self._slots)):
+            self._heap = self._live_ranks()
+
+    def _live_ranks(self) -> list[_WorstFirst]:
+        """A heap of the ranks that hold a slot."""
+        heap = [_WorstFirst(candidate.rank) for candidate in (*self._kept.values(), *self._slots.values())]
+        heapq.heapify(heap)
+        return heap
