@@ -131,7 +131,7 @@ def _timed_ms(commit: Callable[[list[bytes]], None], values: list[bytes]) -> flo
 
 
 @contextmanager
-def a_broker(address: str | None) -> Iterator[str]:
+def a_broker(address: str | None = None) -> Iterator[str]:
     """The given broker, or one of this program's own, whose log is gone with it."""
     if address is not None:
         yield address
