@@ -2,8 +2,8 @@
 
 Each partition has a window of records in flight, finished in any order and committed as the longest finished prefix,
 together with what the handler's `tick` adds. A stateful handler runs in the loop's own thread, in order; a handler
-that waits for an engine runs in a pool. An error that a retry can help is retried in place; one that it cannot goes
-to the dead-letter topic in the same commit. A partition that is lost takes its work with it.
+that waits for an engine runs in a pool. An error that a retry can help is retried in place while the loop goes on; one
+that it cannot goes to the dead-letter topic in the same commit. A partition that is lost takes its work with it.
 """
 
 from __future__ import annotations
@@ -11,27 +11,34 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from longstream.attempts import Attempts, Backoff, Ending, Tries
 from longstream.bus import Bus, Output, Partition, Polled, Record, Subscription
-from longstream.dead_letters import dead_letter
-from longstream.errors import ControlFailed, DeadlineExceeded, EngineDied, Fenced, SuiteError
+from longstream.errors import Fenced, SuiteError, Unavailable
 from longstream.faults import crash_point
-from longstream.telemetry import consumed, produced
+from longstream.lag import Lag, LagWatch
+from longstream.telemetry import produced
 from longstream.window import Prefix, Window
 from longstream.worker_metrics import WorkerMetrics
 
 _log = logging.getLogger(__name__)
+_LOOK_EVERY_S = 1.0
+_STOP_S = 3.0
+"""How long a stop waits before it ends what waits for a broker."""
 
 
 class Handler(Protocol):
     """Records in, outputs out; the worker does the rest."""
 
     def gained(self, partition: Partition) -> None:
-        """Restore the partition's state; its first record comes after this returns."""
+        """Restore the partition's state; its first record comes after this returns.
+
+        Called again after an error that a retry can help.
+        """
 
     def lost(self, partition: Partition) -> None:
         """Drop the partition's state and work."""
@@ -58,14 +65,17 @@ class WorkerOptions:
     window: int = 512
     """Records in flight per partition; a full partition is paused."""
     attempts: int = 3
-    """Tries of a record that may itself be the cause of the failure."""
+    """Tries of a record that may itself be the cause of their failure; others are not counted."""
     backoff_s: float = 0.1
-    """First wait before a retry; doubles."""
+    """First wait before a retry; doubles, and half of each wait is drawn."""
     max_backoff_s: float = 10.0
+    """Longest wait before a retry."""
     idle_poll_s: float = 0.2
     """Longest wait for records; bounds how late a tick can be."""
     busy_poll_s: float = 0.01
     """The same while records are in flight."""
+    turn_s: float = 1.0
+    """Longest time in the handler, in order, before what is finished is committed and the group is heard."""
     fenced_grace_s: float = 60.0
     """How long a fenced partition may go unreported as lost before the worker gives up."""
 
@@ -78,10 +88,21 @@ class Consumption:
     topics: tuple[str, ...]
     member: str
     metrics: WorkerMetrics
+    clock: Callable[[], float] = time.time
+    """Seconds since 1970, for the age of records."""
+
+
+@dataclass(slots=True)
+class _Coming:
+    """A partition that is ours and not restored yet."""
+
+    failures: int = 0
+    due: float = 0.0
+    """No try before this, by `time.monotonic`."""
 
 
 class _Stopping(Exception):
-    """The worker stops while a record waits for its retry; the record stays uncommitted."""
+    """The worker stops while something waits for its retry; it stays uncommitted."""
 
 
 class Worker:
@@ -93,31 +114,44 @@ class Worker:
         self._handler = handler
         self._options = options
         self._metrics = consumption.metrics
+        self._backoff = Backoff(options.backoff_s, options.max_backoff_s)
+        self._lags = LagWatch(consumption.clock)
+        self._look_at = 0.0
+        self._subscription: Subscription | None = None
         self._windows: dict[Partition, Window] = {}
+        self._coming: dict[Partition, _Coming] = {}
         self._fenced: dict[Partition, float] = {}
         self._paused: set[Partition] = set()
-        self._stopping = threading.Event()
-        self._draining = threading.Event()
+        self._failed_polls = 0
+        self._ending = Ending()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name=f"worker-{consumption.group}", daemon=True)
-        self._pool = ThreadPoolExecutor(options.threads, "handler") if options.threads else None
+        attempts = Attempts(handler, self._backoff, options.attempts, consumption.metrics)
+        self._tries = Tries(attempts, self._ending, threads=options.threads, turn_s=options.turn_s)
 
     def start(self) -> None:
         """Join the group and begin."""
         self._thread.start()
 
     def drain(self, timeout_s: float) -> None:
-        """Take no new records; commit what finishes within timeout_s; leave the group."""
-        self._draining.set()
+        """Take no new records; commit what finishes within timeout_s; leave the group.
+
+        What waits for a retry is tried once more at once; if that fails too, it is left uncommitted.
+        """
+        self._ending.draining.set()
         self._thread.join(timeout_s)
         self.stop()
 
     def stop(self) -> None:
         """Stop now; what is in flight is left uncommitted and read again later."""
-        self._draining.set()
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join()
+        self._ending.draining.set()
+        self._ending.stopping.set()
+        if self._thread.ident is None:
+            return
+        self._thread.join(_STOP_S)
+        if self._thread.is_alive() and (subscription := self._subscription) is not None:
+            subscription.close()  # ends a commit that asks an absent broker for its outcome
+        self._thread.join()
 
     def failed(self) -> BaseException | None:
         """Why the worker has ended by itself, if it has."""
@@ -128,115 +162,142 @@ class Worker:
         """Whether the loop runs."""
         return self._thread.is_alive() and self._error is None
 
+    def lag(self) -> Mapping[Partition, Lag]:
+        """How late it is in each partition in hand, at this moment; for any thread. Raises Unavailable."""
+        subscription = self._subscription
+        if subscription is None:
+            return {}
+        # What is handed out between these two looks counts twice; the other way round it would not count.
+        behind = subscription.behind()
+        return self._lags.look(behind, {p: window.in_hand() for p, window in self._windows.copy().items()})
+
     def _run(self) -> None:
         try:
-            subscription = self._bus.subscribe(
+            self._subscription = subscription = self._bus.subscribe(
                 self._consumption.group, self._consumption.topics, self._consumption.member
             )
             try:
-                self._loop(subscription)
+                with self._metrics.lags(self.lag):
+                    self._loop(subscription)
             finally:
+                self._subscription = None
                 subscription.close()
+        except _Stopping:
+            pass
         except BaseException as error:
             self._error = error
             _log.error("worker stopped", extra={"group": self._consumption.group}, exc_info=True)
         finally:
-            if self._pool is not None:
-                self._pool.shutdown(wait=False, cancel_futures=True)
+            for partition in list(self._windows):
+                self._forget(partition)
+            self._tries.close()
 
     def _loop(self, subscription: Subscription) -> None:
-        while not self._stopping.is_set():
-            if self._draining.is_set() and not any(map(len, self._windows.values())):
+        while not self._ending.stopping.is_set():
+            ending = self._ending.draining.is_set() and not any(w.working() for w in self._windows.values())
+            if not ending:
+                self._take(subscription)
+            for window in self._windows.values():
+                self._tries.of(window)
+            if self._ending.stopping.is_set():
                 break
-            polled = self._poll(subscription)
-            self._follow_ownership(subscription, polled)
-            for record in polled.records:
-                self._begin(record)
-            if polled.records:
-                crash_point("worker.poll.after")
             for partition in list(self._windows):
                 self._commit_finished(subscription, partition)
+            if ending:
+                break
             self._balance(subscription)
+            self._look()
+
+    def _take(self, subscription: Subscription) -> None:
+        polled = self._poll(subscription)
+        self._follow_ownership(subscription, polled)
+        for record in polled.records:
+            window = self._windows.get(record.partition)
+            if window is not None:  # else fenced: the group has not told yet
+                window.take(record)
+                self._metrics.taken(record.partition.topic)
+        if polled.records:
+            crash_point("worker.poll.after")
 
     def _poll(self, subscription: Subscription) -> Polled:
-        in_flight = any(map(len, self._windows.values()))
-        if self._draining.is_set():
+        if self._ending.draining.is_set():
             subscription.pause(self._windows)
-        timeout_s = self._options.busy_poll_s if in_flight else self._options.idle_poll_s
-        return subscription.poll(self._options.window, timeout_s)
+        try:
+            polled = subscription.poll(self._options.window, self._patience_s())
+        except SuiteError as error:
+            if not error.retryable:
+                raise
+            self._failed_polls += 1
+            _log.warning("poll waits", extra={"group": self._consumption.group, "reason": error.reason})
+            self._wait(self._consumption.topics[0], error, self._failed_polls)
+            return Polled()
+        self._failed_polls = 0
+        return polled
+
+    def _patience_s(self) -> float:
+        """How long a poll may wait: short while something is being handled, else until the next retry at most."""
+        now = time.monotonic()
+        busy = [window.rest_s(now) for window in self._windows.values() if len(window)]
+        rests = [*busy, *(coming.due - now for coming in self._coming.values())]
+        longest_s = self._options.idle_poll_s
+        return max(self._options.busy_poll_s, min(rests)) if rests and min(rests) < longest_s else longest_s
+
+    def _wait(self, topic: str, error: SuiteError, failures: int) -> None:
+        """Count a failure that a retry can help, and wait; a drain ends the wait. Raises _Stopping."""
+        self._metrics.retried(topic, error.reason)
+        ending = self._ending
+        (ending.stopping if ending.draining.is_set() else ending.draining).wait(
+            self._backoff.drawn_s(failures)
+        )
+        if ending.stopping.is_set():
+            raise _Stopping
 
     def _follow_ownership(self, subscription: Subscription, polled: Polled) -> None:
         for partition in polled.lost:
             self._drop(partition)
             self._fenced.pop(partition, None)
         for partition in polled.gained:
-            if partition in self._windows:
-                self._drop(partition)
+            self._drop(partition)
             self._fenced.pop(partition, None)
-            self._handler.gained(partition)
-            self._windows[partition] = Window(subscription.committed(partition))
+            self._coming[partition] = _Coming()
+        for partition in list(self._coming):
+            self._restore(subscription, partition)
         stuck = [str(p) for p, deadline in self._fenced.items() if time.monotonic() > deadline]
         if stuck:
             raise Fenced(f"fenced from {', '.join(stuck)}, which the group still says is ours")
 
+    def _restore(self, subscription: Subscription, partition: Partition) -> None:
+        """Let the handler restore a partition that has come; it stays paused for as long as that fails."""
+        coming = self._coming[partition]
+        if time.monotonic() < coming.due:
+            return
+        try:
+            self._handler.gained(partition)
+            position = subscription.committed(partition)
+        except SuiteError as error:
+            if not error.retryable:
+                raise
+            coming.failures += 1
+            coming.due = time.monotonic() + self._backoff.drawn_s(coming.failures)
+            self._metrics.retried(partition.topic, error.reason)
+            _log.warning("restore waits", extra={"partition": str(partition), "reason": error.reason})
+            return
+        del self._coming[partition]
+        self._windows[partition] = Window(position)
+
     def _drop(self, partition: Partition) -> None:
-        window = self._windows.pop(partition, None)
-        if window is not None:
-            self._metrics.left(partition.topic, len(window))
-            self._paused.discard(partition)
+        self._coming.pop(partition, None)
+        self._paused.discard(partition)
+        if self._forget(partition):
             self._handler.lost(partition)
 
-    def _begin(self, record: Record) -> None:
-        window = self._windows.get(record.partition)
-        if window is None:  # fenced: the group has not told yet
-            return
-        if self._pool is not None:
-            window.add(record, self._pool.submit(self._handle, record))
-            return
-        outcome: Future[Sequence[Output]] = Future()
-        try:
-            outcome.set_result(self._handle(record))
-        except BaseException as error:
-            outcome.set_exception(error)
-        window.add(record, outcome)
-
-    def _handle(self, record: Record) -> Sequence[Output]:
-        with consumed(record), self._metrics.timed(record.partition.topic):
-            outputs = self._attempt(record)
-            return [produced(output) for output in outputs]
-
-    def _attempt(self, record: Record) -> Sequence[Output]:
-        attempt, wait_s = 1, self._options.backoff_s
-        while True:
-            try:
-                outputs = self._handler.handle(record)
-            except ControlFailed:
-                raise
-            except SuiteError as error:
-                if not error.retryable or (may_be_the_cause(error) and attempt >= self._options.attempts):
-                    return self._dead_letter(record, error, attempt)
-                self._metrics.retried(record.partition.topic, error.reason)
-            except Exception:
-                _log.exception("handler failed", extra={"record": f"{record.partition}@{record.offset}"})
-                return self._dead_letter(record, SuiteError("unexpected failure; the log has it"), attempt)
-            else:
-                self._metrics.handled(record.partition.topic)
-                return outputs
-            if self._stopping.wait(wait_s):
-                raise _Stopping
-            attempt, wait_s = attempt + 1, min(wait_s * 2, self._options.max_backoff_s)
-
-    def _dead_letter(self, record: Record, error: SuiteError, attempt: int) -> list[Output]:
-        _log.warning(
-            "dead letter",
-            extra={
-                "record": f"{record.partition}@{record.offset}",
-                "reason": error.reason,
-                "why": error.message,
-            },
-        )
-        self._metrics.dead(record.partition.topic, error.reason)
-        return [dead_letter(record, error, attempt), *self._handler.refuse(record, error)]
+    def _forget(self, partition: Partition) -> bool:
+        window = self._windows.pop(partition, None)
+        if window is None:
+            return False
+        window.drop()
+        self._metrics.left(partition.topic, len(window))
+        return True
 
     def _commit_finished(self, subscription: Subscription, partition: Partition) -> None:
         window = self._windows[partition]
@@ -254,7 +315,7 @@ class Worker:
 
     def _commit(self, subscription: Subscription, partition: Partition, prefix: Prefix) -> bool:
         """Write the prefix, waiting for as long as the log is full or away. False: the partition is not ours."""
-        wait_s = self._options.backoff_s
+        failures = 0
         while True:
             try:
                 subscription.commit(prefix.outputs, {partition: prefix.position})
@@ -267,20 +328,22 @@ class Worker:
             except SuiteError as error:
                 if not error.retryable:
                     raise
-                self._metrics.retried(partition.topic, error.reason)
+                failures += 1
                 _log.warning("commit waits", extra={"partition": str(partition), "reason": error.reason})
-            if self._stopping.wait(wait_s):
-                raise _Stopping
-            wait_s = min(wait_s * 2, self._options.max_backoff_s)
+                self._wait(partition.topic, error, failures)
 
     def _balance(self, subscription: Subscription) -> None:
-        """Pause what is full, resume what has room again: the others go on, and the membership stays alive."""
+        """Pause what is full or not restored yet, resume what has room again: the membership stays alive."""
         full = {p for p, window in self._windows.items() if len(window) >= self._options.window}
-        subscription.pause(full - self._paused)
-        subscription.resume(self._paused - full)
-        self._paused = full
+        resting = full | self._coming.keys()
+        subscription.pause(resting - self._paused)
+        subscription.resume(self._paused - resting)
+        self._paused = resting
 
-
-def may_be_the_cause(error: SuiteError) -> bool:
-    """Whether what was asked may have caused the failure itself, so that tries must be bounded."""
-    return isinstance(error, EngineDied | DeadlineExceeded)
+    def _look(self) -> None:
+        """Take note of what is worked off, so that a scrape need not guess since when the rest waits."""
+        if time.monotonic() < self._look_at:
+            return
+        self._look_at = time.monotonic() + _LOOK_EVERY_S
+        with suppress(Unavailable):
+            self.lag()

@@ -1,17 +1,23 @@
-"""What a worker counts: records by outcome, time to handle, dead letters and retries by reason."""
+"""What a worker counts: records by outcome, time to handle, dead letters and retries by reason, and its lag."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from time import perf_counter
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from longstream.errors import SuiteError
-from longstream.telemetry import Metrics
+from longstream.bus import Partition
+from longstream.errors import SuiteError, Unavailable
+from longstream.lag import Lag
+from longstream.telemetry import INDEX, Metrics
 
+_LAGS = {
+    "worker_lag_records": "Records in the log that are not committed yet, in hand or not.",
+    "worker_oldest_unprocessed_seconds": "Age of the oldest of them; 0 if there is none.",
+}
 _OUTCOMES = ("handled", "dead_lettered")
 
 
@@ -44,7 +50,9 @@ class WorkerMetrics:
             "worker_records_total", "Records worked off, by outcome.", topic=topics, outcome=_OUTCOMES
         )
         self._seconds = metrics.histogram(
-            "worker_handle_seconds", "From taking a record to its outputs, retries included.", topic=topics
+            "worker_handle_seconds",
+            "From a record's first try to its outputs, retries included.",
+            topic=topics,
         )
         self._dead = metrics.counter(
             "dlq_records_total", "Dead letters by reason.", topic=topics, reason=reasons
@@ -53,19 +61,31 @@ class WorkerMetrics:
             "worker_retries_total", "Tries that failed and were repeated.", topic=topics, reason=reasons
         )
         self._in_flight = metrics.gauge(
-            "worker_in_flight_records", "Records begun, not committed.", topic=topics
+            "worker_in_flight_records", "Records taken, not committed.", topic=topics
         )
+        self._sources: tuple[Callable[[], Mapping[Partition, Lag]], ...] = ()
+        self._sources_lock = threading.Lock()
+        metrics.at_scrape(_LAGS, self._look, topic=topics, partition=INDEX)
         self._known = {topic: self._look_up(topic) for topic in topics}
 
     @contextmanager
-    def timed(self, topic: str) -> Iterator[None]:
-        """Time the handling of a record."""
-        series, start = self._series(topic), perf_counter()
-        series.in_flight.inc()
+    def lags(self, source: Callable[[], Mapping[Partition, Lag]]) -> Iterator[None]:
+        """Show the lags of a worker inside the block, as they are when they are read."""
+        with self._sources_lock:
+            self._sources = (*self._sources, source)
         try:
             yield
         finally:
-            series.seconds.observe(perf_counter() - start)
+            with self._sources_lock:
+                self._sources = tuple(other for other in self._sources if other != source)
+
+    def taken(self, topic: str) -> None:
+        """A record is in flight."""
+        self._series(topic).in_flight.inc()
+
+    def took(self, topic: str, seconds: float) -> None:
+        """From a record's first try to its outputs."""
+        self._series(topic).seconds.observe(seconds)
 
     def handled(self, topic: str) -> None:
         """A record has its outputs."""
@@ -83,6 +103,17 @@ class WorkerMetrics:
     def left(self, topic: str, records: int) -> None:
         """Records are no longer in flight: committed, or lost with their partition."""
         self._series(topic).in_flight.dec(records)
+
+    def _look(self) -> dict[tuple[str | int, ...], tuple[float, float]]:
+        """The lags by topic and partition; of two workers on one partition, the later one's."""
+        found: dict[tuple[str | int, ...], tuple[float, float]] = {}
+        for source in self._sources:
+            with suppress(Unavailable):  # then nobody knows, and a series would be a guess
+                for partition, lag in source().items():
+                    place = (partition.topic, partition.index)
+                    before = found.get(place, (0.0, 0.0))
+                    found[place] = (max(before[0], lag.records), max(before[1], lag.oldest_s))
+        return found
 
     def _series(self, topic: str) -> _Series:
         return self._known.get(topic) or self._look_up(topic)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from longstream.telemetry.at_scrape import INDEX, Index
 from longstream.telemetry.logs import JsonFormatter, configure_logging, log_fields
 from longstream.telemetry.metrics import Family, Metrics, MetricsServer
 from longstream.telemetry.trace import (
@@ -17,7 +18,9 @@ from longstream.telemetry.trace import (
 )
 
 __all__ = [
+    "INDEX",
     "Family",
+    "Index",
     "JsonFormatter",
     "Metrics",
     "MetricsServer",

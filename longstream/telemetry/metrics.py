@@ -18,6 +18,8 @@ from wsgiref.simple_server import WSGIServer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.metrics import MetricWrapperBase
 
+from longstream.telemetry.at_scrape import INDEX, AtScrape, Index, Look
+
 OTHER = "other"
 SHARED_PREFIXES = ("grpc_server", "grpc_client", "kafka", "bus", "worker", "dlq", "pipeline", "longstream")
 SECONDS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
@@ -91,6 +93,18 @@ class Metrics:
         closed = _tuples(labels)
         metric = Histogram(name, doc, list(closed), buckets=buckets, registry=self.registry)
         return Family(metric, closed)
+
+    def at_scrape(self, docs: Mapping[str, str], look: Look, **labels: Iterable[str] | Index) -> None:
+        """Gauges of the same labels whose values one look tells when they are read. docs: text by name.
+
+        A label of INDEX takes whole numbers; a series that the look does not name is gone.
+        """
+        listed = {name: values for name, values in labels.items() if not isinstance(values, Index)}
+        for name in docs:
+            self._check(name, listed, total=False)
+        closed = _tuples(listed)
+        allowed = {name: frozenset(closed[name]) if name in closed else INDEX for name in labels}
+        self.registry.register(AtScrape(docs, allowed, OTHER, look))
 
     def build_info(self, version: str, revision: str) -> None:
         """`<service>_build_info` is 1, with the running code's version and source revision as labels."""

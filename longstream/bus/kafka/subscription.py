@@ -218,10 +218,10 @@ class KafkaSubscription:
             names = {topic_partition(partition): partition for partition in came}
             begins = self._consumer.beginning_offsets(list(names), timeout_ms=_CALL_MS)
             ends = self._consumer.end_offsets(list(names), timeout_ms=_CALL_MS)
-            for name, partition in names.items():
-                start = self._begin(name, int(begins[name]), int(ends[name]))
-                self._backlog.begin(partition, start, int(ends[name]))
-                self._ownership.take_up(partition, start)
+            starts = {name: self._begin(name, int(begins[name]), int(ends[name])) for name in names}
+            for name, partition in names.items():  # all or none: what is taken up must be told
+                self._backlog.begin(partition, starts[name], int(ends[name]))
+                self._ownership.take_up(partition, starts[name])
         self._apply_pauses()
         return Polled(gained=came & self._ownership.held().keys())
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from longstream.attempts import may_be_the_cause
 from longstream.bus import Bus, Output, Partition, Record
 from longstream.errors import InvalidInput, Refused, SuiteError, Unavailable
 from longstream.faults import crash_point
@@ -34,7 +35,6 @@ from longstream.v1.records_pb2 import (
     RollBack,
 )
 from longstream.view import CATCH_UP_S, View
-from longstream.worker import may_be_the_cause
 from longstream_judge import comparison, facts
 from longstream_judge.asking import Progress
 from longstream_judge.contest import Engines, contestants, spec_for
