@@ -13,7 +13,6 @@ from longstream.v1 import records_pb2 as pb
 from tests.support import standin
 from tests.support.campaign import Campaign, Setting
 from tests.support.stages import Stages, release_pairs, write_pipeline
-from tests.support.tinymodel import make_tiny_llama
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +32,8 @@ def engine() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def setting(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Setting:
+    from tests.support.tinymodel import make_tiny_llama
+
     folder = tmp_path_factory.mktemp("setting")
     pipeline = write_pipeline(folder / "faults.yaml", make_tiny_llama(folder / "base"))
     return Setting(pipeline=pipeline, engine=engine)

@@ -13,9 +13,18 @@ from scripts.kafka import LocalBroker, NoBroker
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[LocalBroker]:
-    """A real broker. Skips where none can be had, fails where LONGSTREAM_TEST_KAFKA=required says that one must."""
-    broker = LocalBroker(folder)
+def running(folder: Path, port: int = 0, advertised: str = "") -> Iterator[LocalBroker]:
+    """A real broker; port and advertised as LocalBroker takes them.
+
+    Skips where none can be had, fails where LONGSTREAM_TEST_KAFKA=required says that one must.
+    """
+    with kept(LocalBroker(folder, port, advertised)) as broker:
+        yield broker
+
+
+@contextmanager
+def kept(broker: LocalBroker) -> Iterator[LocalBroker]:
+    """That broker, started; skips and fails as `running` does."""
     try:
         broker.start()
     except NoBroker as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -21,8 +22,10 @@ READ_S = 90.0
 class BrokerLog:
     """Answers as LogFile does, from a broker; what was not committed is not there."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, settled: bool = False) -> None:
+        """settled: nobody writes any more, so what was read once is not read again."""
         self._address = address
+        self._kept: dict[str, list[Line]] | None = {} if settled else None
 
     def read(self, topic: str, *, committed_only: bool = True) -> list[Any]:
         """kafka-python's own records, by partition and offset."""
@@ -42,7 +45,12 @@ class BrokerLog:
 
     def lines(self, topic: str) -> list[Line]:
         """Every record of the topic, by partition and offset."""
-        return [Line(one.partition, one.offset, one.key or b"", one.value) for one in self.read(topic)]
+        if self._kept is not None and topic in self._kept:
+            return self._kept[topic]
+        found = [Line(one.partition, one.offset, one.key or b"", one.value) for one in self.read(topic)]
+        if self._kept is not None:
+            self._kept[topic] = found
+        return found
 
     def messages(self, topic: str, kind: type[M]) -> list[M]:
         """Every record of the topic as a message."""
@@ -60,6 +68,11 @@ class BrokerLog:
     def ends(self, topic: str) -> dict[int, int]:
         """By partition: the offset behind the last record. What ends a transaction takes offsets too, but is none."""
         return {line.partition: line.offset + 1 for line in self.lines(topic)}
+
+    def gaps(self, topic: str) -> list[str]:
+        """Offsets that are there twice; those that are missing tell nothing here."""
+        count = Counter((line.partition, line.offset) for line in self.lines(topic))
+        return [f"{topic} holds {place} {times} times" for place, times in count.items() if times > 1]
 
     def positions(self, topic: str, group: str) -> dict[int, int]:
         """By partition: what the group has committed."""

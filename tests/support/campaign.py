@@ -69,7 +69,7 @@ class Campaign:
         self._complete = complete
         self._setting = setting
         self._seats: dict[str, _Seat] = {}
-        self._ports = _free_port_base(self._options(0))
+        self._ports = free_port_base(self._options(0))
         (data / "logs").mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
@@ -91,7 +91,7 @@ class Campaign:
     def start_replica(self, service: str, **environ: str) -> str:
         """A second member of the service; returns the name of its seat."""
         seat = f"{service}-b"
-        ports = _free_port_base(self._options(0), beside=self._ports)
+        ports = free_port_base(self._options(0), beside=self._ports)
         self._seat(seat, service, ports, {**environ, "LONGSTREAM_MEMBER": seat}, ())
         return seat
 
@@ -213,7 +213,7 @@ class Campaign:
             )
 
 
-def _free_port_base(options: SuiteOptions, beside: int = 0) -> int:
+def free_port_base(options: SuiteOptions, beside: int = 0) -> int:
     """A run of free ports below those that the system gives to outgoing connections."""
     bases = list(range(12_000, 32_000, 20))
     random.Random(os.getpid() + time.monotonic_ns()).shuffle(bases)

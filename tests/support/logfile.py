@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -57,6 +58,17 @@ class LogFile:
             "SELECT number, next FROM partitions JOIN topics USING (topic_id) WHERE name = ?", topic
         )
         return dict(found)
+
+    def gaps(self, topic: str) -> list[str]:
+        """Offsets of the topic that are not there, or there twice."""
+        found: dict[int, list[int]] = defaultdict(list)
+        for line in self.lines(topic):
+            found[line.partition].append(line.offset)
+        return [
+            f"{topic}/{number} has {len(found[number])} records and ends at {end}"
+            for number, end in self.ends(topic).items()
+            if found[number] != list(range(end))
+        ]
 
     def positions(self, topic: str, group: str) -> dict[int, int]:
         """By partition: what the group has committed."""

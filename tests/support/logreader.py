@@ -12,12 +12,27 @@ import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pyarrow.parquet as pq
+from google.protobuf.message import Message
 
 from longstream.v1 import records_pb2 as pb
-from tests.support.logfile import LogFile
+from tests.support.logfile import Line, LogFile
+
+M = TypeVar("M", bound=Message)
+
+
+class Log(Protocol):
+    """A log as its reader needs it: LogFile, BrokerLog."""
+
+    def topics(self) -> list[str]: ...
+    def gaps(self, topic: str) -> list[str]: ...
+    def lines(self, topic: str) -> list[Line]: ...
+    def messages(self, topic: str, kind: type[M]) -> list[M]: ...
+    def net(self, topic: str) -> dict[tuple[int, bytes], bytes]: ...
+    def positions(self, topic: str, group: str) -> dict[int, int]: ...
+
 
 ENDED_JOB = {pb.TrainingJob.STATE_SUCCEEDED, pb.TrainingJob.STATE_FAILED, pb.TrainingJob.STATE_CANCELLED}
 ENDED_EVALUATION = {pb.Evaluation.STATE_DONE, pb.Evaluation.STATE_FAILED}
@@ -34,7 +49,7 @@ def broken_after_a_kill(data: Path, scratch: Path) -> list[str]:
     return broken(data, LogFile(scratch / "log.sqlite"))
 
 
-def broken(data: Path, log: LogFile | None = None) -> list[str]:
+def broken(data: Path, log: Log | None = None) -> list[str]:
     """Every promise that a data folder with one pipeline breaks now; nothing may be writing to it."""
     log = log or LogFile(data / "log.sqlite")
     damaged = list(_damaged(log, data))
@@ -48,9 +63,9 @@ def broken(data: Path, log: LogFile | None = None) -> list[str]:
     ]
 
 
-def missing(data: Path, submitted: Iterable[tuple[str, str]]) -> list[str]:
+def missing(data: Path, submitted: Iterable[tuple[str, str]], log: Log | None = None) -> list[str]:
     """Which of the submitted (instruction, response) `examples` lacks, and what is there unasked."""
-    log = LogFile(data / "log.sqlite")
+    log = log or LogFile(data / "log.sqlite")
     found = {(one.instruction, one.response) for one in _examples(log)}
     wanted = set(submitted)
     ids = {one.id for one in _examples(log)}
@@ -59,7 +74,7 @@ def missing(data: Path, submitted: Iterable[tuple[str, str]]) -> list[str]:
     return wrong + ([] if len(ids) == len(found) else [f"{len(ids)} ids for {len(found)} examples"])
 
 
-def finals(log: LogFile) -> list[pb.Release]:
+def finals(log: Log) -> list[pb.Release]:
     """The releases that are final, in their order."""
     found = log.messages("releases", pb.Release)
     return [release for release in found if release.state == pb.Release.STATE_FINAL]
@@ -71,24 +86,28 @@ def rows_of(data: Path, release: pb.Release) -> list[dict[str, Any]]:
     return sorted((row for table in tables for row in table.to_pylist()), key=lambda row: int(row["rank"]))
 
 
-def _examples(log: LogFile) -> list[pb.Example]:
+def before_the_cut(log: Log, release: pb.Release) -> list[pb.Example]:
+    """The examples that stand before the release's barriers."""
+    before: list[pb.Example] = []
+    for lines in _facts(log).values():
+        barrier = next(at for at, fact in lines if fact.barrier.release_id == release.id)
+        before += [fact.example for at, fact in lines if at < barrier and fact.HasField("example")]
+    return before
+
+
+def _examples(log: Log) -> list[pb.Example]:
     facts = log.messages("examples", pb.ExamplesRecord)
     return [fact.example for fact in facts if fact.WhichOneof("fact") == "example"]
 
 
-def _gaps(log: LogFile) -> Iterator[str]:
+def _gaps(log: Log) -> Iterator[str]:
     for topic in log.topics():
-        found = defaultdict(list)
-        for line in log.lines(topic):
-            found[line.partition].append(line.offset)
-        for partition, end in log.ends(topic).items():
-            if found[partition] != list(range(end)):
-                yield f"{topic}/{partition} has {len(found[partition])} records and ends at {end}"
+        yield from log.gaps(topic)
         if topic.endswith(".dlq") and log.lines(topic):
             yield f"{len(log.lines(topic))} records in {topic}"
 
 
-def _doubles(log: LogFile) -> Iterator[str]:
+def _doubles(log: Log) -> Iterator[str]:
     yield from _twice("selected", (task.row_id for task in log.messages("selected", pb.SelectedTask)))
     yield from _twice("rows", (row.row_id for row in log.messages("rows", pb.Row)))
     yield from _twice("models", (model.id for model in log.messages("models", pb.Model)))
@@ -116,7 +135,7 @@ def _twice(topic: str, ids: Iterable[str]) -> Iterator[str]:
             yield f"{topic} holds {identifier} {count} times"
 
 
-def _after_the_end(log: LogFile, topic: str, kind: Callable[[], Any], ended: set[Any]) -> Iterator[str]:
+def _after_the_end(log: Log, topic: str, kind: Callable[[], Any], ended: set[Any]) -> Iterator[str]:
     over: set[str] = set()
     for fact in log.messages(topic, type(kind())):
         if fact.id in over:
@@ -125,7 +144,7 @@ def _after_the_end(log: LogFile, topic: str, kind: Callable[[], Any], ended: set
             over.add(fact.id)
 
 
-def _unlike_positions(log: LogFile) -> Iterator[str]:
+def _unlike_positions(log: Log) -> Iterator[str]:
     """An owner's state names the command that follows; a writer's position stands behind rows that exist."""
     for service, topic in OWNERS.items():
         positions = log.positions(topic, f"{service}-owners")
@@ -141,7 +160,7 @@ def _unlike_positions(log: LogFile) -> Iterator[str]:
             yield f"selected/{line.partition} is committed beyond {line.offset}, whose row is missing"
 
 
-def _kept_wrongly(log: LogFile) -> Iterator[str]:
+def _kept_wrongly(log: Log) -> Iterator[str]:
     """`curator-state` against a sort of what lies below the committed positions."""
     positions = log.positions("examples", "curator-keepers")
     facts = _facts(log)
@@ -165,7 +184,7 @@ def _kept_wrongly(log: LogFile) -> Iterator[str]:
             yield f"curator-state/{partition} has seen {seen} of {len(examples)} examples"
 
 
-def _facts(log: LogFile) -> dict[int, list[tuple[int, pb.ExamplesRecord]]]:
+def _facts(log: Log) -> dict[int, list[tuple[int, pb.ExamplesRecord]]]:
     found: dict[int, list[tuple[int, pb.ExamplesRecord]]] = defaultdict(list)
     for line in log.lines("examples"):
         found[line.partition].append((line.offset, pb.ExamplesRecord.FromString(line.value or b"")))
@@ -186,7 +205,7 @@ def _longest(examples: Iterable[pb.Example], k: int, reserve: int) -> list[pb.Ex
     return sorted({example.id: example for example in examples}.values(), key=rank)[: k + reserve]
 
 
-def _half_written(log: LogFile) -> Iterator[str]:
+def _half_written(log: Log) -> Iterator[str]:
     """What one commit writes is there whole: a job's end and its model, an evaluation's and its decision."""
     jobs = {job.model_id for job in log.messages("training-jobs", pb.TrainingJob) if job.model_id}
     if jobs != {model.id for model in log.messages("models", pb.Model)}:
@@ -200,14 +219,11 @@ def _half_written(log: LogFile) -> Iterator[str]:
         yield "evaluations, verdicts and promotions do not name each other"
 
 
-def _unlike_a_sort(log: LogFile, data: Path) -> Iterator[str]:
+def _unlike_a_sort(log: Log, data: Path) -> Iterator[str]:
     """Each final release against a sort of all that stands before its barriers, walked by the rows."""
     rows = {row.example_id: row for row in log.messages("rows", pb.Row)}
     for release in finals(log):
-        before: list[pb.Example] = []
-        for lines in _facts(log).values():
-            barrier = next(at for at, fact in lines if fact.barrier.release_id == release.id)
-            before += [fact.example for at, fact in lines if at < barrier and fact.HasField("example")]
+        before = before_the_cut(log, release)
         k, reserve = _sizes(release.revision)
         longest = _longest(before, k, reserve)
         accepted = [
@@ -219,7 +235,7 @@ def _unlike_a_sort(log: LogFile, data: Path) -> Iterator[str]:
             yield f"release {release.id} is not what a sort of its {len(before)} examples gives"
 
 
-def _damaged(log: LogFile, data: Path) -> Iterator[str]:
+def _damaged(log: Log, data: Path) -> Iterator[str]:
     addresses: list[str] = []
     for release in finals(log):
         addresses += [release.manifest_address, release.data_card_address]
