@@ -20,7 +20,7 @@ from scripts.kafka_listeners import Listener, Secured
 _HERE = Path(__file__).resolve().parent / "kafka_broker"
 JARS = _HERE.parent.parent / ".cache" / "kafka" / "4.3.0"
 _FETCH_S = 180.0
-_START_S = 60.0
+_START_S = 120.0
 _STOP_S = 20.0
 
 
@@ -136,7 +136,7 @@ class LocalBroker:
 
     def _java(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            self._command(*arguments), capture_output=True, text=True, timeout=60, check=False
+            self._command(*arguments), capture_output=True, text=True, timeout=_START_S, check=False
         )
         if done.returncode != 0:
             raise NoBroker(f"{arguments[0]} failed: {(done.stdout + done.stderr)[-300:]}")
