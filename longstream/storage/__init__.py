@@ -60,6 +60,9 @@ class Storage(Protocol):
     def media_type(self, address: str) -> str:
         """What the object was first stored as."""
 
+    def size(self, address: str) -> int:
+        """Bytes of the object, as the store counts them."""
+
     def fetch(self, address: str, into: Path) -> Path:
         """Write the object to the path into, which appears whole or not at all; returns into."""
 

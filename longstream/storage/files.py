@@ -106,6 +106,11 @@ class FileStorage:
         except FileNotFoundError:  # a crash came between the two renames
             return OCTETS
 
+    def size(self, address: str) -> int:
+        """See Storage."""
+        with self._open(parse_address(address)) as file:
+            return os.fstat(file.fileno()).st_size
+
     def fetch(self, address: str, into: Path) -> Path:
         """See Storage."""
         with (

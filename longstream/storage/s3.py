@@ -110,6 +110,13 @@ class S3Storage:
             raise NotFound(f"no object {address}", field="address")
         return held.media_type
 
+    def size(self, address: str) -> int:
+        """See Storage."""
+        held = self._held(self._key(parse_address(address)))
+        if held is None:
+            raise NotFound(f"no object {address}", field="address")
+        return held.size
+
     def fetch(self, address: str, into: Path) -> Path:
         """See Storage."""
         with full_disk_told(), appearing(into) as target:
