@@ -23,10 +23,10 @@ from longstream.bus.kafka.line import Alerted, Away, Distrusted, Ended, Line, co
 from longstream.bus.security import PREFIX, KafkaSecurity
 from longstream.errors import Refused
 
-_LOOK_S = 10.0
+_LOOK_S = 5.0
 """A look at the cluster takes no longer."""
-_FRESH_S = 10.0
-"""So long a good look holds for the clients that are opened next."""
+_FRESH_S = 5.0
+"""So long a look that found nothing wrong holds for the clients that are opened next."""
 _BROKERS = 10
 """More brokers than these are not looked at: what is wrong with a cluster's certificates shows in ten of them."""
 _TRIES = 3
@@ -38,12 +38,13 @@ _PROTOCOL = f"{PREFIX}SECURITY_PROTOCOL"
 class Gate:
     """Whether a cluster lets clients with these settings in; any thread may ask."""
 
-    def __init__(self, servers: Sequence[str], security: KafkaSecurity) -> None:
-        """servers: host:port of some of its brokers."""
+    def __init__(self, servers: Sequence[str], security: KafkaSecurity, look_s: float = _LOOK_S) -> None:
+        """servers: host:port of some of its brokers. look_s: how long a look may take."""
         self._servers = tuple(servers)
         self._security = security
         self._lock = threading.Lock()
-        self._good_at = float("-inf")
+        self._look_s = look_s
+        self._looked_at = float("-inf")
 
     def check(self) -> None:
         """Return if the cluster lets us in, or if that cannot be told now.
@@ -52,13 +53,13 @@ class Gate:
         the settings that cannot be used.
         """
         with self._lock:
-            if time.monotonic() - self._good_at < _FRESH_S:
+            if time.monotonic() - self._looked_at < _FRESH_S:
                 return
-            if self._look(time.monotonic() + _LOOK_S):
-                self._good_at = time.monotonic()
+            self._look(time.monotonic() + self._look_s)
+            self._looked_at = time.monotonic()
 
-    def _look(self, deadline: float) -> bool:
-        """Whether one of the servers let us in, and none of the brokers that it named refused."""
+    def _look(self, deadline: float) -> None:
+        """Return if one of the servers lets us in, and no broker that it names refuses; or if all are away."""
         refusal: Refused | None = None
         for address in self._servers:
             try:
@@ -71,10 +72,9 @@ class Gate:
             for broker in [broker for broker in brokers if broker not in self._servers][:_BROKERS]:
                 with suppress(Away):
                     Door(broker, self._security, deadline).enter()
-            return True
+            return
         if refusal is not None:
             raise refusal
-        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,6 +185,10 @@ def translated() -> Iterator[None]:
             f"Kafka's user may not do this ({type(error).__name__}): grant the rights on topics, groups and "
             f"transactional ids that docs/operations.md lists"
         ) from error
+    except kafka_errors.SaslAuthenticationFailedError as error:
+        raise Refused(
+            f"Kafka does not let the user in any more: check {PREFIX}USERNAME and the password"
+        ) from error
     except kafka_errors.KafkaError as error:
         if getattr(error, "retriable", False):
             raise Unavailable(f"Kafka does not answer: {type(error).__name__}; try again") from error
