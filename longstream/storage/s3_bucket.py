@@ -39,11 +39,13 @@ _SET_UP |= {
     "AuthorizationHeaderMalformed": _SET_UP["PermanentRedirect"],
     "IllegalLocationConstraintException": _SET_UP["PermanentRedirect"],
     "InvalidToken": _SET_UP["InvalidAccessKeyId"],
+    "XAdminUserNotFound": _SET_UP["InvalidAccessKeyId"],
     "TokenRefreshRequired": _SET_UP["ExpiredToken"],
 }
 _NO_CREDENTIALS = (
     "no credentials for S3: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or a role"
 )
+_ABSENT = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 _FULL = frozenset({"507", "InsufficientStorage", "QuotaExceeded", "StorageFull", "XMinioStorageFull"})
 _SPOILT = frozenset({"BadDigest", "IncompleteBody", "InvalidDigest", "XAmzContentSHA256Mismatch"})
 
@@ -91,7 +93,12 @@ class Bucket:
         except aws.ClientError as error:
             if advice := _SET_UP.get(_code(error)):
                 raise InvalidInput(f"s3://{self.name}: {advice}", field="storage_url") from error
-            raise self._explained(error) from error
+            explained = self._explained(error)
+            if isinstance(explained, Absent):
+                raise InvalidInput(
+                    f"no S3 answers at the endpoint: {explained}", field="storage_url"
+                ) from error
+            raise explained from error
         except (aws.NoCredentialsError, aws.PartialCredentialsError) as error:
             raise InvalidInput(_NO_CREDENTIALS, field="storage_url") from error
         except aws.BotoCoreError as error:
@@ -136,11 +143,9 @@ class Bucket:
             return StorageFull(f"{told}: no space is left; nothing was written")
         if code == "EntityTooLarge":
             return TooLarge(f"{told}: it takes no object of that size")
-        answers: dict[int, Callable[[str], SuiteError | Absent | Present]] = {
-            404: Absent,
-            409: Disturbed,
-            412: Present,
-        }
+        if code in _ABSENT:  # not each 404: a store may also say so of a user
+            return Absent(told)
+        answers: dict[int, Callable[[str], SuiteError | Present]] = {409: Disturbed, 412: Present}
         return answers.get(status, Unavailable)(f"{told}; the same may be tried again")
 
     def _away(self, error: aws.BotoCoreError) -> Unavailable:
