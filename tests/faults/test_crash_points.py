@@ -97,6 +97,7 @@ LATER: Chains = {
 }
 """Passes that only `make soak` tries."""
 ELSEWHERE = {
+    "bodies.stored": "test_large_bodies",
     "client.submit.answered": "test_clients",
     "trainer.publish.before_rename": "test_training_child",
     "trainer.publish.renamed": "test_training_child",

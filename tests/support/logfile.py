@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import sqlite3
 from collections import defaultdict
 from contextlib import closing
@@ -31,9 +33,9 @@ class LogFile:
     def lines(self, topic: str) -> list[Line]:
         """Every record of the topic, by partition and offset."""
         return [
-            Line(*row)
-            for row in self.ask(
-                "SELECT number, place & ((1 << 40) - 1), key, value FROM records "
+            Line(*place, self._value(value, headers))
+            for *place, value, headers in self.ask(
+                "SELECT number, place & ((1 << 40) - 1), key, value, headers FROM records "
                 "JOIN partitions ON partition_id = place >> 40 JOIN topics USING (topic_id) "
                 "WHERE name = ? ORDER BY place",
                 topic,
@@ -83,6 +85,19 @@ class LogFile:
     def done(self, topic: str, group: str) -> bool:
         """Whether the group has committed all that there is."""
         return {n: end for n, end in self.ends(topic).items() if end} == self.positions(topic, group)
+
+    def _value(self, value: bytes | None, headers: bytes | None) -> bytes | None:
+        """The value itself, or the object that the headers name where it lies in storage."""
+        if value is None or not value.startswith(b"\x07"):  # no message begins so
+            return value
+        found = re.search(rb"sha256:([0-9a-f]{64})", headers or b"")
+        assert found is not None, "a value lies elsewhere, and no header says where"
+        name = found[1].decode()
+        # A copy of the log lies one folder deeper than the log.
+        folders = [folder / "objects" / "objects" / name[:2] for folder in self._path.parents[:2]]
+        content = next(folder / name[2:] for folder in folders if folder.is_dir()).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == name
+        return content
 
     def ask(self, query: str, *values: object) -> list[Any]:
         """Rows of any query; none where the tables are not there yet."""
