@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
-from longstream.bus import Bus, Output, Partition, Record, Topic
+from longstream.bus import Bus, Output, Partition, Reader, Record, Topic
 from longstream.errors import SuiteError, Unavailable
 from longstream.telemetry import Metrics
 from longstream.worker import Consumption, Worker, WorkerOptions
 from longstream.worker_metrics import WorkerMetrics
-from tests.support.buses import contents
 
 PATIENCE_S = 120.0
 FAST = WorkerOptions(idle_poll_s=0.05, busy_poll_s=0.01, backoff_s=0.02, max_backoff_s=0.05)
@@ -66,6 +65,8 @@ class Shop:
     name: str
     partitions: int = 2
     workers: list[Worker] = field(default_factory=list)
+    reader: Reader | None = None
+    read: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.source, self.target = f"{self.name}-in", f"{self.name}-out"
@@ -74,9 +75,6 @@ class Shop:
 
     def handler(self) -> Told:
         return Told(self.target)
-
-    def at(self, index: int) -> Partition:
-        return Partition(self.source, index)
 
     def send(self, index: int, *values: bytes) -> None:
         self.bus.publish(
@@ -98,11 +96,16 @@ class Shop:
         return Bench(worker, registry)
 
     def copied(self) -> list[bytes]:
-        """Values in the target, in the order of the log."""
-        return [record.value or b"" for record in contents(self.bus, self.target)]
-
-    def committed(self, index: int) -> int:
-        return self.bus.committed(f"{self.name}-group", self.at(index)) or 0
+        """Values in the target so far, in the order of the log; one reader for all looks, since opening one is dear."""
+        (partition,) = self.bus.partitions(self.target)
+        if self.reader is None:
+            self.reader = self.bus.reader([partition])
+        end = self.bus.ends([partition])[partition]
+        deadline = time.monotonic() + PATIENCE_S
+        while self.reader.position(partition) < end:
+            assert time.monotonic() < deadline, "the reader does not reach the end"
+            self.read += [record.value or b"" for record in self.reader.poll(500, 0.1)]
+        return list(self.read)
 
 
 @dataclass(frozen=True)
