@@ -71,19 +71,39 @@ class RotatingLog:
         return self.path.with_name(f"{self.path.name}.{number}")
 
 
-class ChildProcess:
-    """A running service. Start it from a thread that lives as long as it shall."""
+class Guard:
+    """Leads a process group and kills it when this process goes, however it goes."""
 
-    def __init__(self, program: ServiceProgram, log: RotatingLog, environ: Mapping[str, str]) -> None:
-        self._log = log
-        self._tail = b""
-        self._guard = subprocess.Popen(
+    def __init__(self) -> None:
+        self._shell = subprocess.Popen(
             _GUARD,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             process_group=0,
         )
+
+    @property
+    def group(self) -> int:
+        """The process group to start others in; signals of the terminal do not reach it."""
+        return self._shell.pid
+
+    def end(self) -> None:
+        """Kill the whole group at once; a second call does nothing."""
+        if self._shell.poll() is None:
+            os.killpg(self._shell.pid, signal.SIGKILL)
+            self._shell.wait()
+        if self._shell.stdin is not None:
+            self._shell.stdin.close()
+
+
+class ChildProcess:
+    """A running service. Start it from a thread that lives as long as it shall."""
+
+    def __init__(self, program: ServiceProgram, log: RotatingLog, environ: Mapping[str, str]) -> None:
+        self._log = log
+        self._tail = b""
+        self._guard = Guard()
         try:
             self._process = subprocess.Popen(
                 program.argv,
@@ -91,10 +111,10 @@ class ChildProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                process_group=self._guard.pid,
+                process_group=self._guard.group,
             )
         except OSError:
-            self._end_group()
+            self._guard.end()
             raise
         assert self._process.stdout is not None
         self._pump = threading.Thread(target=self._copy, args=(self._process.stdout,), daemon=True)
@@ -109,7 +129,7 @@ class ChildProcess:
         """None while it runs, else its exit status (negative: a signal); then nothing of its group lives."""
         code = self._process.poll()
         if code is not None:
-            self._end_group()
+            self._guard.end()
             # A process that has left the group may hold the pipe open for ever.
             self._pump.join(1.0)
         return code
@@ -120,20 +140,13 @@ class ChildProcess:
 
     def kill(self) -> None:
         """End the service and whatever it has started, at once."""
-        self._end_group()
+        self._guard.end()
         self._process.wait()
         self._pump.join(1.0)
 
     def last_words(self) -> str:
         """Why it ended, as far as its log tells: its last error, or else its last line."""
         return last_words(self._tail.decode(errors="replace"))
-
-    def _end_group(self) -> None:
-        if self._guard.poll() is None:
-            os.killpg(self._guard.pid, signal.SIGKILL)
-            self._guard.wait()
-        if self._guard.stdin is not None:
-            self._guard.stdin.close()
 
     def _copy(self, pipe: IO[bytes]) -> None:
         with pipe:

@@ -6,6 +6,7 @@ Needs Java 17 or newer; Maven brings the broker's jars once, into `.cache/kafka`
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import shutil
 import socket
@@ -13,8 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
+from longstream.childprocess import Guard
 from scripts.kafka_listeners import Listener, Secured
 
 _HERE = Path(__file__).resolve().parent / "kafka_broker"
@@ -71,6 +74,7 @@ class LocalBroker:
         self.port = port or free_port()
         self._controller_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
 
     @property
     def address(self) -> str:
@@ -90,17 +94,17 @@ class LocalBroker:
         settings = self._folder / "server.properties"
         settings.write_text(self._settings())
         if not (self._folder / "log" / "meta.properties").exists():
-            identity = self._java("kafka.tools.StorageTool", "random-uuid").stdout.split()[-1]
             users = self._secured.format_arguments() if self._secured else []
-            command = ["format", "--standalone", "-t", identity, "-c", str(settings), *users]
+            command = ["format", "--standalone", f"--cluster-id={_identity()}", "-c", str(settings), *users]
             self._java("kafka.tools.StorageTool", *command)
-        # In a process group of its own: Ctrl-C in the terminal is for those who still need the broker to end well.
+        # Guarded: Ctrl-C in the terminal is for those who still need the broker, and none of them may leave it behind.
+        self._guard = Guard()
         with (self._folder / "broker.log").open("ab") as told:
             self._process = subprocess.Popen(
                 self._command("-Xmx512m", "kafka.Kafka", str(settings)),
                 stdout=told,
                 stderr=told,
-                process_group=0,
+                process_group=self._guard.group,
             )
         deadline = time.monotonic() + _START_S
         while not self._answers():
@@ -117,12 +121,18 @@ class LocalBroker:
                 self._process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
                 self.kill()
+            self._unguard()
 
     def kill(self) -> None:
         """End it as a power cut would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._unguard()
+
+    def _unguard(self) -> None:
+        if self._guard is not None:
+            self._guard.end()
 
     def wait(self) -> int:
         """Wait for its end; returns its exit status."""
@@ -177,6 +187,11 @@ class LocalBroker:
             **(self._secured.settings() if self._secured else {}),
         }
         return "".join(f"{name}={value}\n" for name, value in lines.items())
+
+
+def _identity() -> str:
+    """A cluster's name as Kafka writes it; made here, since the tool that makes one takes a second to start."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 def free_port() -> int:

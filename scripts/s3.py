@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from longstream.childprocess import Guard
 from scripts.kafka import free_port
 
 VERSION = "1.8.0"
@@ -78,6 +79,7 @@ class LocalGateway:
             access_key=f"local{secrets.token_hex(6)}", secret_key=secrets.token_hex(20)
         )
         self._process: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
 
     @property
     def buckets(self) -> Path:
@@ -109,11 +111,14 @@ class LocalGateway:
         build()
         self.buckets.mkdir(parents=True, exist_ok=True)
         log = self._folder / "gateway.log"
+        # Guarded: Ctrl-C in the terminal is for those who still need the gateway, and none may leave it behind.
+        self._guard = Guard()
         with log.open("ab") as told:
             self._process = subprocess.Popen(
                 self._command(),
                 stdout=told,
                 stderr=told,
+                process_group=self._guard.group,
                 env={
                     **os.environ,
                     "ROOT_ACCESS_KEY": self.credentials.access_key,
@@ -135,12 +140,18 @@ class LocalGateway:
                 self._process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
                 self.kill()
+            self._unguard()
 
     def kill(self) -> None:
         """End it as a power cut would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
+            self._unguard()
+
+    def _unguard(self) -> None:
+        if self._guard is not None:
+            self._guard.end()
 
     def wait(self) -> int:
         """Wait for its end; returns its exit status."""
