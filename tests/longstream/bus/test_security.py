@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from hypothesis import given
+from hypothesis import settings as tried
 from hypothesis import strategies as st
 
 from longstream.bus.opening import open_bus
@@ -78,15 +79,16 @@ def test_what_was_set_wrongly_is_named_by_its_variable() -> None:
     assert "LONGSTREAM_KAFKA_PASSWORD" in refused(password="open-sesame")
 
 
+@tried(max_examples=25)
 @given(st.text(st.characters(exclude_characters="\n\r\0", exclude_categories=["Cs"]), min_size=1))
 def test_a_password_comes_from_its_file_without_the_end_of_the_line(
     tmp_path_factory: pytest.TempPathFactory, password: str
 ) -> None:
     file = tmp_path_factory.mktemp("secret") / "password"
-    settings = KafkaSecurity(security_protocol="SASL_SSL", username="loop", password_file=file)
+    security = KafkaSecurity(security_protocol="SASL_SSL", username="loop", password_file=file)
     for end in ("", "\n", "\r\n"):
         file.write_bytes((password + end).encode())
-        assert settings.secret().reveal() == password
+        assert security.secret().reveal() == password
 
 
 def test_a_password_file_that_cannot_be_read_is_named_and_never_quoted(tmp_path: Path) -> None:
