@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 
 from longstream.bus import Bus, Partition, Record
 from longstream.errors import DeadlineExceeded, SuiteError, Unavailable
+from longstream.topics import ROWS
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -19,6 +20,8 @@ _log = logging.getLogger(__name__)
 CATCH_UP_S = 120.0
 """How long an owner that takes a pipeline over may read before it is given up as stuck."""
 
+_FIRST_STANDS = frozenset({ROWS})
+"""Topics where a later record of a key changes nothing: an engine that is asked twice answers in other words."""
 _POLL_S = 0.25
 _BATCH = 1_000
 _FIRST_WAIT_S = 0.2
@@ -51,6 +54,7 @@ class View(Generic[T]):
     def __init__(self, bus: Bus, topic: str, parse: Callable[[Record], T]) -> None:
         self._bus = bus
         self._topic = topic
+        self._first_stands = topic in _FIRST_STANDS
         self._parse = parse
         self._items: dict[str, T] = {}
         self._changed = threading.Condition()
@@ -186,7 +190,7 @@ class View(Generic[T]):
                 key = record.key.decode()
                 if record.value is None:
                     self._items.pop(key, None)
-                else:
+                elif not (self._first_stands and key in self._items):
                     self._items[key] = self._parse(record)
             self._positions = positions
             self._version += 1 if records else 0

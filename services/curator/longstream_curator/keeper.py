@@ -154,6 +154,11 @@ class Keeper:
         kept_set = self._sets[partition].get(barrier.pipeline)
         if kept_set is None:
             raise InvalidInput(f"a barrier of pipeline {barrier.pipeline} stands before its first revision")
+        if barrier.revision != kept_set.marks.revision.revision:
+            raise InvalidInput(
+                f"a barrier of pipeline {barrier.pipeline} is for revision {barrier.revision}, and the stream is at "
+                f"{kept_set.marks.revision.revision}"
+            )
         address = self._storage.put(snapshot.encode(kept_set.kept()), snapshot.MEDIA_TYPE)
         crash_point("curator.snapshot.stored")
         arrived = PartitionSnapshot(
