@@ -147,11 +147,26 @@ def test_a_lasting_fault_of_an_upload_is_told_and_leaves_nothing(
     assert (behind.keys(), behind.uploads()) == ([], [])
 
 
-def test_a_completion_whose_answer_is_lost_is_looked_up(
+def test_a_completion_whose_answer_is_lost_is_asked_for_again(
     storage: Storage, proxy: Proxy, behind: Behind
 ) -> None:
     proxy.do(s3proxy.lose_answer, COMPLETE, times=2)
     address = storage.put(LARGE)
+    assert storage.get(address) == LARGE
+    assert behind.uploads() == []
+
+
+def test_an_upload_that_is_gone_when_asked_again_is_looked_up(
+    storage: Storage, proxy: Proxy, behind: Behind
+) -> None:
+    def done_and_forgotten(exchange: Exchange) -> None:
+        """What Amazon answers when a completion whose answer was lost is asked for again."""
+        exchange.forward()
+        exchange.refuse(404, "NoSuchUpload")
+
+    proxy.do(done_and_forgotten, COMPLETE, times=1)
+    address = storage.put(LARGE)
+    assert proxy.count(COMPLETE) == 1
     assert storage.get(address) == LARGE
     assert behind.uploads() == []
 
