@@ -23,7 +23,7 @@ from longstream.channel import channel
 from longstream.owner import CommandPort
 from longstream.records import parse
 from longstream.server import GrpcServer, Registration, ServerSettings
-from longstream.storage import open_storage
+from longstream.storage import Storage, open_storage
 from longstream.telemetry import Metrics
 from longstream.topics import Layout, PipelineTopics, topics
 from longstream.v1.records_pb2 import OwnerState
@@ -43,12 +43,18 @@ class House:
     """What a program of the suite is made of, for one life; a second house on the folder is the next life."""
 
     def __init__(
-        self, folder: Path, service: str, read: Sequence[str] = (), layout: Layout | None = None
+        self,
+        folder: Path,
+        service: str,
+        read: Sequence[str] = (),
+        layout: Layout | None = None,
+        *,
+        storage: Storage | None = None,
     ) -> None:
-        """read: the topics that its workers read."""
+        """read: the topics that its workers read. storage: in place of the folder's own."""
         self.folder = folder
         self.layout = layout or Layout()
-        self.storage = open_storage((folder / "objects").as_uri())
+        self.storage = storage or open_storage((folder / "objects").as_uri())
         self.bus = BodiesBus(open_bus(f"sqlite:{folder / 'log.sqlite'}"), self.storage)
         self.bus.create_topics(topics(self.layout))
         self.keys = PipelineTopics(self.layout.control_partitions)
