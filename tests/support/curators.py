@@ -189,9 +189,9 @@ class Curators:
         """What one of the curators answers, whoever first does."""
         turn = random.Random(0)
         for _ in range(int(PATIENCE_S / 0.2)):
-            name = turn.choice([name for name in list(self._addresses) if name.startswith("curator")])
+            known = [where for name, where in list(self._addresses.items()) if name.startswith("curator")]
             try:
-                with Client(Addresses(curator=self._addresses[name]), patience=_CALM) as client:
+                with Client(Addresses(curator=turn.choice(known)), patience=_CALM) as client:
                     return act(client)
             except SuiteError as error:
                 if not error.retryable:
