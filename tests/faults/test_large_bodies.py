@@ -15,7 +15,7 @@ from longstream.data.records import Pair
 from longstream.v1 import records_pb2 as pb
 from tests.support.campaign import Campaign, Setting
 from tests.support.logreader import broken, missing, rows_of
-from tests.support.stages import cut, final, same_bytes
+from tests.support.stages import cut, final, same_bytes, write_pipeline
 
 pytestmark = [pytest.mark.kills, pytest.mark.slow]
 
@@ -40,10 +40,10 @@ def released(folder: Path, setting: Setting, crashes: Sequence[str] = ()) -> tup
     return release, [str(row["response"]) for row in rows_of(campaign.data, release)]
 
 
-@pytest.mark.timeout(600)
-def test_a_curator_killed_between_object_and_record_makes_the_same_release(
-    setting: Setting, tmp_path: Path
-) -> None:
+@pytest.mark.timeout(1_800)
+def test_a_curator_killed_between_object_and_record_makes_the_same_release(tmp_path: Path) -> None:
+    pipeline = write_pipeline(tmp_path / "faults.yaml", Path("/models/none"))
+    setting = Setting(pipeline=pipeline, engine="vllm:none", patience_s=400.0)  # a curator needs neither
     sizes = [len(pair.response) for pair in LARGE]
     assert ABOVE_BYTES < min(sizes) < MAX_RECORD_BYTES * 2 < max(sizes)
     undisturbed, responses = released(tmp_path / "peace", setting)
