@@ -78,6 +78,10 @@ soak: setup ## For ROUNDS=5 rounds: every kill again, and 2,000 new examples for
 		$(BIN)/pytest -m "not kills and not engine" --hypothesis-profile=soak --timeout=3600 $(ARGS); \
 	done
 
+.PHONY: guards
+guards: setup ## Take each guard of the eighteen rules (docs/rules.md) out and see its tests fail; RULES="6 8" for some
+	@$(BIN)/python -m tests.rules.run $(RULES)
+
 .PHONY: lock
 lock: ## Resolve locks/*.in anew; UPGRADE=1 also takes newer versions
 	@scripts/lock.sh $(if $(UPGRADE),--upgrade)

@@ -3,11 +3,12 @@ one broker that they share."""
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from scripts.kafka import LocalBroker
 from tests.support import broker as brokers
@@ -17,6 +18,8 @@ settings.register_profile("gate", deadline=None, derandomize=True)
 settings.register_profile(
     "soak", deadline=None, max_examples=2_000, suppress_health_check=[HealthCheck.too_slow]
 )
+# To see that a test fails is enough; the shortest way to it need not be found.
+settings.register_profile("guards", deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate])
 settings.load_profile("gate")
 
 
@@ -28,6 +31,12 @@ def pytest_configure() -> None:
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBroker]:
-    """A real Kafka broker; topics and groups outlive a test, so each takes names of its own."""
+    """A real Kafka broker; topics and groups outlive a test, so each takes names of its own.
+
+    KAFKA_PORT names one that runs already on this machine, for whoever starts pytest many times.
+    """
+    if port := os.environ.get("KAFKA_PORT"):
+        yield LocalBroker(tmp_path_factory.mktemp("kafka"), int(port))
+        return
     with brokers.running(tmp_path_factory.mktemp("kafka")) as running:
         yield running
