@@ -67,8 +67,8 @@ bench: setup ## Run every benchmark, or one: BENCH=embedded_log
 	[ -z "$${failed:-}" ] || { echo "Failed:$$failed"; exit 1; }
 
 .PHONY: kafka
-kafka: setup ## Start a real Kafka broker here until Ctrl-C (needs Java 17; Maven brings the rest); PORT=9092 DATA=folder
-	@$(BIN)/python -m scripts.kafka $(if $(PORT),--port $(PORT)) $(if $(DATA),--data "$(DATA)")
+kafka: setup ## Run a real Kafka broker and S3 gateway here until Ctrl-C (Java 17, Go); ONLY=kafka PORT=9092 DATA=folder
+	@$(BIN)/python -m scripts.local $(if $(ONLY),--only $(ONLY)) $(if $(PORT),--port $(PORT)) $(if $(DATA),--data "$(DATA)")
 
 .PHONY: soak
 soak: setup ## For ROUNDS=5 rounds: every kill again, and 2,000 new examples for each property

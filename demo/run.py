@@ -130,7 +130,7 @@ With a model and documents of your own:
         if not self.run.kafka:
             return up
         port = self.run.kafka.rpartition(":")[2]
-        return f"  make kafka DATA={self.run.folder / BROKER} PORT={port}\n{up} --kafka {self.run.kafka}"
+        return f"  make kafka ONLY=kafka DATA={self.run.folder / BROKER} PORT={port}\n{up} --kafka {self.run.kafka}"
 
 
 def run(wishes: Wishes, progress: Progress) -> Ended:

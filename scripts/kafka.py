@@ -5,13 +5,10 @@ Needs Java 17 or newer; Maven brings the broker's jars once, into `.cache/kafka`
 
 from __future__ import annotations
 
-import argparse
 import base64
-import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import uuid
@@ -199,28 +196,3 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def main() -> int:
-    """Run a broker until it is told to end."""
-    parser = argparse.ArgumentParser(description="A local Kafka broker, until Ctrl-C.")
-    parser.add_argument("--port", type=int, default=9092)
-    parser.add_argument("--data", type=Path, default=Path(".cache/kafka/data"))
-    options = parser.parse_args()
-    broker = LocalBroker(options.data.resolve(), options.port)
-    try:
-        print("Bringing and starting Apache Kafka ...", flush=True)
-        broker.start()
-        print(f"Kafka answers at {broker.address} (its log: {options.data}); Ctrl-C ends it.", flush=True)
-        return broker.wait()
-    except NoBroker as error:
-        print(f"No broker: {error}", file=sys.stderr)
-        return os.EX_UNAVAILABLE
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        broker.stop()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -5,12 +5,10 @@ Needs Go; it builds the gateway once, into `.cache/s3` of the checkout.
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -187,35 +185,3 @@ class LocalGateway:
                 return bool(answer.status == 200)
         except (URLError, OSError):
             return False
-
-
-def main() -> int:
-    """Run a gateway with one bucket until it is told to end."""
-    parser = argparse.ArgumentParser(description="A local S3 gateway, until Ctrl-C.")
-    parser.add_argument("--port", type=int, default=7070)
-    parser.add_argument("--data", type=Path, default=Path(".cache/s3/data"))
-    parser.add_argument("--bucket", default="longstream")
-    options = parser.parse_args()
-    # Known to all, since it answers on this machine alone; the same after a restart.
-    credentials = Credentials(access_key="longstream", secret_key="longstream-local")
-    gateway = LocalGateway(options.data.resolve(), options.port, credentials)
-    try:
-        print("Building (the first time for minutes) and starting the S3 gateway ...", flush=True)
-        gateway.start()
-        gateway.make_bucket(options.bucket)
-        print(f"S3 answers at {gateway.address} (its objects: {options.data}); Ctrl-C ends it. To use it:")
-        print(f"  export LONGSTREAM_STORAGE_URL=s3://{options.bucket}")
-        for name, value in gateway.environ.items():
-            print(f"  export {name}={value}", flush=True)
-        return gateway.wait()
-    except NoGateway as error:
-        print(f"No gateway: {error}", file=sys.stderr)
-        return os.EX_UNAVAILABLE
-    except KeyboardInterrupt:
-        return 0
-    finally:
-        gateway.stop()
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
