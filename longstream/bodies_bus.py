@@ -109,6 +109,7 @@ class BodiesSubscription:
         self._spans: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
         self._held_back: set[Partition] = set()
+        self._closed = False
 
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         """See `Subscription.poll`. Raises Unavailable if there is nothing else and the storage is away."""
@@ -119,7 +120,8 @@ class BodiesSubscription:
         for record in polled.records:
             self._waiting.setdefault(record.partition, deque()).append(record)
         try:
-            records = () if polled.gained or polled.lost else self._take(max_records)
+            changed = polled.gained or polled.lost
+            records = () if changed or self._closed else self._take(max_records)
         finally:
             self._spans = {p: queue[-1].offset + 1 - queue[0].offset for p, queue in self._waiting.items()}
         return Polled(records=records or (), gained=polled.gained, lost=polled.lost)
@@ -152,8 +154,8 @@ class BodiesSubscription:
         return written
 
     def close(self) -> None:
-        """See `Subscription.close`."""
-        self._waiting.clear()
+        """See `Subscription.close`. Another thread may be polling."""
+        self._closed = True
         self._inner.close()
 
     def _hold_back(self) -> None:
