@@ -30,9 +30,10 @@ _PIPELINE = "bench"
 _PUBLISH = 512
 
 
-def opened(url: str, folder: Path) -> BodiesBus:
-    """The bus as a service opens it, with its topics."""
-    bus = BodiesBus(open_bus(url), open_storage((folder / "objects").as_uri()))
+def opened(url: str, folder: Path, session_s: float = 10.0) -> BodiesBus:
+    """The bus as a service opens it, with its topics. session_s: silence after which a member is out."""
+    log = open_bus(url, session_timeout_s=session_s)
+    bus = BodiesBus(log, open_storage((folder / "objects").as_uri()))
     bus.create_topics(topics(LAYOUT))
     return bus
 
