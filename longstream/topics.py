@@ -63,6 +63,15 @@ READERS: Final = {
 }
 """The group that works a topic off: its records wait for it, however old they are."""
 
+STATES: Final = {
+    EXAMPLES: CURATOR_STATE,
+    CURATION: CURATION_STATE,
+    SELECTED: ROWS,
+    TRAINING: TRAINING_STATE,
+    JUDGING: JUDGING_STATE,
+}
+"""What that group alone writes, in the partition of the same number; rows go where their pipeline lies."""
+
 DEAD_LETTERS: Final = ".dlq"
 """Suffix of a topic's dead letters: original bytes, with the reason and the origin as headers."""
 
@@ -102,6 +111,8 @@ def topics(layout: Layout) -> tuple[Topic, ...]:
                 cleanup="delete",
                 retention_s=_WEEK_S,
                 read_by=READERS.get(name, ""),
+                state=STATES.get(name, ""),
+                state_by_number=name != SELECTED,
             )
             for name, count in work.items()
         ),

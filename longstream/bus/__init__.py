@@ -99,6 +99,10 @@ class Topic:
     retention_s: float = 7 * 86_400.0
     read_by: str = ""
     """Group that must have read a record before it is dropped, however old it is; empty: age alone decides."""
+    state: str = ""
+    """Topic that the commits of `read_by` write to. Where it holds records, that group has been here."""
+    state_by_number: bool = True
+    """Whether what is committed for a partition goes to the state's partition of the same number; else to any."""
     copies: int = 0
     """Of each partition on a cluster's brokers; 0: three, or as many as there are brokers. The embedded log has one."""
 
@@ -122,8 +126,8 @@ class Subscription(Protocol):
         max_records: at least 1, shared evenly by the partitions that have records. A new group starts at the
         log's beginning. To be called often enough that others need not wait for a partition they are to get;
         a long handler does not end the membership.
-        Raises Corrupt if a committed position lies outside the log, Fenced if a newer self has taken the
-        member's name: then this one must stop.
+        Raises Corrupt if a committed position lies outside the log, or was lost by a cluster that forgets them,
+        Fenced if a newer self has taken the member's name: then this one must stop.
         """
 
     def pause(self, partitions: Iterable[Partition]) -> None:

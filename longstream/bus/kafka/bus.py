@@ -114,7 +114,13 @@ class KafkaBus:
         if not (group and topics and member):
             raise InvalidInput("a subscription needs a group, at least one topic and the member's name")
         counts = {topic: len(self.partitions(topic)) for topic in topics}
-        membership = Membership(group=group, topics=counts, member=member, session_s=self._session_s)
+        membership = Membership(
+            group=group,
+            topics=counts,
+            member=member,
+            session_s=self._session_s,
+            known={topic.name: topic for topic in self._prepared},
+        )
         subscription = KafkaSubscription(self._cluster, membership, self._complete, self._forget)
         with self._lock:
             self._open.add(subscription)

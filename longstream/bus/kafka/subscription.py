@@ -18,11 +18,12 @@ from typing import Any
 from kafka import TopicPartition
 from kafka import errors as kafka_errors
 
-from longstream.bus import Output, Partition, Polled, Position
+from longstream.bus import Output, Partition, Polled, Position, Topic
 from longstream.bus.kafka.assignor import SameNumberAssignor
 from longstream.bus.kafka.backlog import Backlog
 from longstream.bus.kafka.ownership import Ownership
 from longstream.bus.kafka.roll import present_member_id, strike_off
+from longstream.bus.kafka.start import Beginning, start_of
 from longstream.bus.kafka.transactions import OUTBID, REPLACED, STALE, Offsets, Transactions, Undecided, where
 from longstream.bus.kafka.wire import (
     CALL_TIMEOUT_S,
@@ -54,6 +55,8 @@ class Membership:
     """How many partitions each topic has."""
     member: str
     session_s: float
+    known: Mapping[str, Topic]
+    """Topics as code says them."""
 
 
 class KafkaSubscription:
@@ -227,13 +230,9 @@ class KafkaSubscription:
 
     def _begin(self, name: TopicPartition, begins_at: int, end: int) -> int:
         """Let reading start at the group's position; returns it."""
-        position = self._consumer.committed(name, timeout_ms=_CALL_MS)
-        if position is not None and not begins_at <= position <= end:
-            raise Corrupt(
-                f"group {self._who.group} has read {partition_of(name)} up to {position}, but the log holds "
-                f"{begins_at} to {end}: bring back the log that fits, or start anew under another group name"
-            )
-        start = int(begins_at if position is None else position)
+        known = self._who.known.get(name.topic)
+        at = Beginning(group=self._who.group, name=name, begins_at=begins_at, end=end, topic=known)
+        start = start_of(self._cluster, self._consumer, at)
         if name in self._consumer.assignment():
             self._consumer.seek(name, start)
         return start
