@@ -209,7 +209,7 @@ def test_a_manifest_that_cannot_be_read_stops_the_sweep_before_anything_goes(
 
 
 class Meanwhile(BodiesBus):
-    """The log, beside which something happens when a sweep has read it for so many times."""
+    """The log, beside which something happens before a sweep reads it for so many times."""
 
     def __init__(self, log: Bus, storage: FileStorage, acts: Mapping[int, Callable[[], object]]) -> None:
         super().__init__(log, storage, above_bytes=1 << 30)
@@ -217,27 +217,24 @@ class Meanwhile(BodiesBus):
         self._readings = 0
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
-        found = super().ends(partitions)
         self._readings += 1
         self._acts.get(self._readings, lambda: None)()
-        return found
+        return super().ends(partitions)
 
 
 def test_an_address_that_moves_to_another_record_while_the_log_is_read_keeps_its_object(place: Place) -> None:
-    """The first record is gone before it is read, the second comes behind the ends that the sweep has noted."""
+    """The first record is compacted away before it is read, the second is read on to only after the first reading."""
     address = place.storage.put(b"snapshot")
     place.named(place.storage.put(b"something else"))
     place.named(address, "moving")
     place.age()
 
-    def move() -> None:
-        place.publish(
-            CURATION, CurationRecord(snapshot=PartitionSnapshot(address=address)).SerializeToString()
-        )
+    def compact() -> None:
         with closing(sqlite3.connect(place.folder.with_name("log.sqlite"))) as file, file:
             file.execute("DELETE FROM records WHERE instr(value, ?)", (b"moving",))
 
-    beside = Meanwhile(place.log, place.storage, {1: move})
+    copy = CurationRecord(snapshot=PartitionSnapshot(address=address)).SerializeToString()
+    beside = Meanwhile(place.log, place.storage, {1: compact, 2: lambda: place.publish(CURATION, copy)})
     assert sweep(beside, place.storage, grace=GRACE, now=NOW).removed == 0
     assert place.holds(address)
 
