@@ -1,4 +1,5 @@
-"""Takes each guard of the eighteen rules out and sees its tests fail: `make guards`, RULES="6 8" for some.
+"""Takes each guard of the eighteen rules out and sees its tests fail: `make guards`, RULES="6 8" for some, and
+writes how they failed into docs/rules.md.
 
 The work tree is copied. There the tests are run once as they are, then each guard is taken out alone and its tests
 are run again, with this interpreter. A guard counts as seen only if each of its tests fails by an assertion or an
@@ -27,15 +28,17 @@ import pytest
 
 from scripts.kafka import LocalBroker, NoBroker
 from tests.rules.guards import Guard
+from tests.rules.page import key_of, rewritten
 from tests.rules.register import GUARDS
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "rules.md"
 SERVICES = ("curator", "instructor", "judge", "trainer")
 OURS = {"longstream", "tests", "scripts", *(f"longstream_{name}" for name in SERVICES)}
 HEAVY = ("boto3", "google.protobuf", "grpc", "hypothesis", "kafka", "pyarrow.parquet", "pydantic", "yaml")
 """Packages of others that most tests need: imported once, before the process is forked for each guard."""
 LIMIT_S = 900
-"""Of one call of pytest: a test without its guard may hang until its own time is up."""
+"""Of one call of pytest, and a minute for each of its tests: one may hang without its guard."""
 _TEST_LIMIT_S = 150
 _BROKEN = ("SyntaxError", "IndentationError", "ImportError", "ModuleNotFoundError", "NameError")
 _TOLD = 160
@@ -87,7 +90,7 @@ class Copy:
         child = os.fork()
         if child == 0:
             self._become_pytest([*options, *tests], told)
-        _wait(child)
+        _wait(child, LIMIT_S + 60 * len(tests))
         if not report.is_file():
             return dict.fromkeys(tests, f"pytest: {told.read_text(errors='replace')[-_TOLD:]}")
         cases = dict(_cases(report))
@@ -133,12 +136,13 @@ class Copy:
             importlib.invalidate_caches()
             code = int(pytest.main(list(arguments)))
         finally:
+            sys.stdout.flush()
             os._exit(code)
 
 
-def _wait(child: int) -> None:
-    """Until it has ended; a test without its guard may hang, and is then ended."""
-    deadline = time.monotonic() + LIMIT_S
+def _wait(child: int, limit_s: float) -> None:
+    """Until it has ended, at the latest by our hand."""
+    deadline = time.monotonic() + limit_s
     while os.waitpid(child, os.WNOHANG) == (0, 0):
         if time.monotonic() > deadline:
             os.kill(child, signal.SIGKILL)
@@ -179,6 +183,7 @@ def look(guards: Sequence[Guard], copy: Copy) -> list[Seen]:
     for guard in guards:
         seen.append(judged(guard, copy.without(guard)))
         _tell(seen[-1])
+        _write(seen[-1])
     return seen
 
 
@@ -190,6 +195,13 @@ def _tell(seen: Seen) -> None:
     for line in seen.unseen:
         print(f"    NOT SEEN TO FAIL: {line}")
     sys.stdout.flush()
+
+
+def _write(seen: Seen) -> None:
+    """Take it into the page at once, so that a run that is broken off has shown what it has shown."""
+    told = "; ".join((seen.unseen and ["NOT SEEN TO FAIL"]) or dict.fromkeys(seen.told.values()))
+    page = PAGE.read_text(encoding="utf-8")
+    PAGE.write_text(rewritten(page, GUARDS, {key_of(seen.guard): told}), encoding="utf-8")
 
 
 def _start_broker(folder: Path, stack: ExitStack) -> None:
