@@ -78,7 +78,7 @@ def test_any_changed_byte_is_found_and_put_heals_it(
 
 
 def test_an_unknown_object_is_not_found(common_storage: Storage, tmp_path: Path) -> None:
-    for read in (common_storage.get, common_storage.open, common_storage.media_type):
+    for read in (common_storage.get, common_storage.open, common_storage.media_type, common_storage.size):
         with pytest.raises(NotFound):
             read(ABSENT)
     with pytest.raises(NotFound):
@@ -108,6 +108,7 @@ def test_a_file_is_stored_as_its_bytes_and_fetched_whole(common_storage: Storage
     source.write_bytes(bytes(range(256)) * 8_192)
     address = common_storage.put_file(source)
     assert common_storage.media_type(address) == OCTETS
+    assert common_storage.size(address) == 256 * 8_192
     fetched = common_storage.fetch(address, tmp_path / "new" / "copy.bin")
     assert fetched.read_bytes() == source.read_bytes()
     assert [path.name for path in fetched.parent.iterdir()] == ["copy.bin"]
