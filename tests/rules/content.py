@@ -42,8 +42,8 @@ CONTENT = (
         without="",
         tests=(
             f"{_SELECTION}::test_retries_change_nothing",
-            "tests/curator/test_curator_service.py::"
-            "test_the_same_submission_again_adds_no_other_example_to_the_selection",
+            "tests/curator/test_replayed_examples.py::"
+            "test_a_dead_example_that_is_replayed_twice_makes_one_row",
         ),
     ),
     Guard(
