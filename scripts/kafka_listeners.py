@@ -19,8 +19,6 @@ class Listener:
     port: int
     client_certificate: bool = False
     """Whether a client must show a certificate that the truststore's authority has signed."""
-    login_ms: int = 0
-    """After this a client must log in again, or its connection is closed; 0: never."""
     advertised: str = ""
     """host:port where the broker tells its clients to come back, if not to its address."""
 
@@ -54,9 +52,7 @@ class Secured:
         for each in self.listeners:
             prefix = f"listener.name.{each.name.lower()}"
             lines[f"{prefix}.ssl.client.auth"] = "required" if each.client_certificate else "none"
-            for mechanism in MECHANISMS:
-                lines[f"{prefix}.{mechanism.lower()}.sasl.jaas.config"] = _LOGIN
-                lines[f"{prefix}.{mechanism.lower()}.connections.max.reauth.ms"] = str(each.login_ms)
+            lines |= {f"{prefix}.{name.lower()}.sasl.jaas.config": _LOGIN for name in MECHANISMS}
         return lines
 
     def format_arguments(self) -> list[str]:
