@@ -146,9 +146,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kept", type=int, nargs="+", default=KEPT, help="examples kept")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--kafka", help="HOST:PORT of a broker without the suite's topics; else one is started"
-    )
     parser.add_argument("--kafka", help="HOST:PORT of an empty broker; without it one is started for each N")
     parser.add_argument("--json", action="store_true", help="one JSON object per figure")
     arguments = parser.parse_args()
