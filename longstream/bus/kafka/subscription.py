@@ -243,7 +243,6 @@ class KafkaSubscription:
         held = self._ownership.held()
         lost = [partition for partition in positions if partition not in held]
         if lost:
-            self._ownership.let_go(lost)
             raise Fenced(
                 f"member {self._who.member} of group {self._who.group} does not own "
                 f"{', '.join(map(str, sorted(lost)))} any more; drop that work and poll"

@@ -16,7 +16,7 @@ from longstream.bus import Partition, Subscription, Topic
 from longstream.bus.kafka.bus import KafkaBus
 from longstream.bus.kafka.watchdog import watched
 from longstream.bus.kafka.wire import Cluster, parse_servers
-from longstream.errors import Corrupt, Unavailable
+from longstream.errors import Corrupt, Fenced, Unavailable
 from scripts.kafka import LocalBroker
 from tests.support.buses import contents, copies, ends_of, gain, keys, numbered, take
 
@@ -120,3 +120,22 @@ def test_an_act_that_never_returns_is_given_up() -> None:
     with pytest.raises(Unavailable, match="is the broker up"):
         watched(forever, 0.2)
     assert time.monotonic() - begun < 5.0
+
+
+def test_a_refused_commit_does_not_hide_a_partition_that_has_come_back(
+    broker: LocalBroker, group: str
+) -> None:
+    cluster = parse_servers(broker.address)
+    with KafkaBus(cluster) as bus, KafkaBus(cluster) as other:
+        bus.create_topics([Topic(name=group, partitions=2, cleanup="delete")])
+        first = bus.subscribe(group, [group], "first")
+        gain(first, 2)
+        second = other.subscribe(group, [group], "second")
+        [moved] = gain(second, 1)  # what only looks after the membership has let go of it meanwhile
+        second.close()
+        refused_until = time.monotonic() + 5.0
+        while time.monotonic() < refused_until:
+            with pytest.raises(Fenced):
+                first.commit([], {moved: 0})
+            time.sleep(0.1)
+        assert gain(first, 1) == {moved}
