@@ -78,7 +78,7 @@ class Cluster:
                     "isolation_level": "read_committed" if committed_only else "read_uncommitted",
                     "allow_auto_create_topics": False,
                     "max_partition_fetch_bytes": MAX_BATCH_BYTES,
-                    "fetch_max_wait_ms": 100,
+                    "fetch_max_wait_ms": 500,
                     **options,
                 },
             )
