@@ -33,8 +33,8 @@ class LogFile:
     def lines(self, topic: str) -> list[Line]:
         """Every record of the topic, by partition and offset."""
         return [
-            Line(*place, self._value(value, headers))
-            for *place, value, headers in self.ask(
+            Line(number, offset, key, self._value(value, headers))
+            for number, offset, key, value, headers in self.ask(
                 "SELECT number, place & ((1 << 40) - 1), key, value, headers FROM records "
                 "JOIN partitions ON partition_id = place >> 40 JOIN topics USING (topic_id) "
                 "WHERE name = ? ORDER BY place",
