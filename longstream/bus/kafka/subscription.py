@@ -22,6 +22,7 @@ from longstream.bus import Output, Partition, Polled, Position, Topic
 from longstream.bus.kafka.assignor import SameNumberAssignor
 from longstream.bus.kafka.backlog import Backlog
 from longstream.bus.kafka.ownership import Ownership
+from longstream.bus.kafka.parked import take_back_parked
 from longstream.bus.kafka.roll import present_member_id, strike_off
 from longstream.bus.kafka.start import Beginning, start_of
 from longstream.bus.kafka.transactions import OUTBID, REPLACED, STALE, Offsets, Transactions, Undecided, where
@@ -193,6 +194,7 @@ class KafkaSubscription:
                 self._consumer.seek(name, batch[0].offset)
 
     def _fetch(self, timeout_s: float, max_records: int) -> Mapping[TopicPartition, Sequence[Any]]:
+        take_back_parked(self._consumer)
         try:
             batches: Mapping[TopicPartition, Sequence[Any]] = self._consumer.poll(
                 timeout_ms=int(timeout_s * 1000), max_records=max_records
