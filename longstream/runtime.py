@@ -166,8 +166,10 @@ def open_runtime(service: str, read_topics: Sequence[str]) -> Iterator[Runtime]:
     starting it again can help.
     """
     configure_logging(service, stream=sys.stderr, level=os.environ.get(f"{PREFIX}LOG_LEVEL", "INFO"))
-    # The one tells every request, each look at readiness among them; the other each time that it waited for a core.
+    # The one tells every request, each look at readiness among them; the other every connection, and at DEBUG every
+    # record and a password. Its selector tells each time that it waited for a core.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    logging.getLogger("kafka").setLevel(logging.WARNING)
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
     try:
         settings = load(RuntimeSettings, PREFIX)
