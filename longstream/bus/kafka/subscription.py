@@ -79,6 +79,7 @@ class KafkaSubscription:
         self._closing = threading.Event()
         self._paused: set[Partition] = set()
         self._replaced = False
+        self._outdated: tuple[int, str] | None = None
         self._polled_at = time.monotonic()
         self._ownership = Ownership()
         # Two slots of one name shut each other out, as two members do.
@@ -177,6 +178,10 @@ class KafkaSubscription:
     def _step(self, max_records: int, timeout_s: float) -> Polled | None:
         if self._replaced:
             raise self._shut_out()
+        if self._outdated == self._consumer.group_metadata()[1:3]:  # generation and member
+            # Refused, and the client does not know why yet: it learns that, and joins again, only by polling.
+            self._hand_back(self._fetch(timeout_s, 1))
+            return Polled(lost=went) if (went := self._ownership.went()) else None
         if (polled := self._change()) is not None:
             return polled
         self._backlog.ask(self._ownership.held().keys() & self._paused)
@@ -251,9 +256,7 @@ class KafkaSubscription:
             )
         for partition, offset in positions.items():
             if offset < held[partition]:
-                raise InvalidInput(
-                    f"the position of {partition} cannot go back to {offset}", field="positions"
-                )
+                raise InvalidInput(f"{partition} cannot go back to {offset}", field="positions")
             if offset > held[partition] and offset > self._read_up_to(partition):
                 raise InvalidInput(f"position {offset} lies beyond the end of {partition}", field="positions")
 
@@ -308,6 +311,7 @@ class KafkaSubscription:
 
     def _moved_on(self, offsets: Offsets, why: str) -> Fenced:
         """The group has moved on: begin anew what is still assigned, let go of the rest."""
+        self._outdated = offsets.group[1:3]
         assigned = self._consumer.assignment()
         self._ownership.come_again(partition_of(name) for name in offsets.positions if name in assigned)
         self._ownership.let_go(partition_of(name) for name in offsets.positions if name not in assigned)
@@ -326,9 +330,7 @@ class KafkaSubscription:
         self._consumer.resume(*(n for p, n in assigned.items() if p not in self._paused and n in paused))
 
     def _shut_out(self) -> Fenced:
-        return Fenced(
-            f"another process has joined group {self._who.group} as {self._who.member}; stop this one"
-        )
+        return Fenced(f"another process has joined {self._who.group} as {self._who.member}; stop this one")
 
     def _keep(self) -> None:
         """Take part in the group's affairs while the caller is busy, until closed."""
@@ -337,9 +339,7 @@ class KafkaSubscription:
                 continue
             try:
                 self._consumer.pause(*self._consumer.assignment())
-                self._hand_back(
-                    self._fetch(0.05, 1)
-                )  # a partition that came during this very call was not paused
+                self._hand_back(self._fetch(0.05, 1))  # what came during this very call was not paused
                 self._apply_pauses()
                 self._backlog.ask(self._ownership.held())
                 self._backlog.note(self._ownership.held())
