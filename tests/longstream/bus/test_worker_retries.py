@@ -17,6 +17,8 @@ from tests.support.working import Shop, opened, soon
 
 Opener = Callable[[], Bus]
 LONG = WorkerOptions(idle_poll_s=0.05, busy_poll_s=0.01, backoff_s=600.0, max_backoff_s=600.0)
+ONE_BUS = pytest.mark.parametrize("bus_url", ["sqlite"], indirect=True)
+"""For what the worker does whichever bus it runs on."""
 POOL = WorkerOptions(threads=2, idle_poll_s=0.05, busy_poll_s=0.01, backoff_s=0.02, max_backoff_s=0.05)
 
 
@@ -105,6 +107,7 @@ def test_a_stop_ends_the_wait_at_once_and_is_no_failure(shop: Shop) -> None:
     assert shop.copied() == []
 
 
+@ONE_BUS
 def test_a_restore_that_a_retry_can_help_is_tried_again_and_no_record_comes_before_it(shop: Shop) -> None:
     shop.send(0, b"a")
     handler = shop.handler()
@@ -160,6 +163,7 @@ class FlakySubscription:
         return getattr(self.inner, name)
 
 
+@ONE_BUS
 def test_a_log_that_cannot_be_polled_is_waited_for(shop: Shop) -> None:
     shop.send(0, b"a")
     flaky: Any = Flaky(shop.bus, failing_polls=3)
@@ -168,6 +172,7 @@ def test_a_log_that_cannot_be_polled_is_waited_for(shop: Shop) -> None:
     assert bench.sample("worker_retries_total", topic=shop.source, reason="unavailable") == 3.0
 
 
+@ONE_BUS
 def test_a_stop_ends_a_commit_that_asks_an_absent_broker_for_its_outcome(shop: Shop) -> None:
     shop.send(0, b"a")
     flaky: Any = Flaky(shop.bus, failing_commits=True)
