@@ -14,6 +14,7 @@ from kafka import errors as kafka_errors
 
 from longstream.bus import Partition, Subscription, Topic
 from longstream.bus.kafka.bus import KafkaBus
+from longstream.bus.kafka.roll import present_member_id, strike_off
 from longstream.bus.kafka.watchdog import watched
 from longstream.bus.kafka.wire import Cluster, parse_servers
 from longstream.errors import Corrupt, Fenced, Unavailable
@@ -139,3 +140,22 @@ def test_a_refused_commit_does_not_hide_a_partition_that_has_come_back(
                 first.commit([], {moved: 0})
             time.sleep(0.1)
         assert gain(first, 1) == {moved}
+
+
+def test_a_member_that_was_put_out_comes_back_though_it_acts_as_soon_as_it_may(
+    broker: LocalBroker, group: str
+) -> None:
+    with opened(broker, group) as (bus, cluster, subscription):
+        [partition] = bus.partitions(f"{group}-in")
+        member_id = present_member_id(cluster, group, "member")
+        assert member_id is not None
+        strike_off(cluster, group, "member", member_id)
+        for _ in range(20):
+            try:
+                subscription.commit([], {partition: 0})
+                break
+            except Fenced:
+                gain(subscription, 1)
+        else:
+            pytest.fail("refused for ever")
+        assert present_member_id(cluster, group, "member") not in (None, member_id)
