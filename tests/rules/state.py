@@ -69,7 +69,10 @@ STATE = (
         file="longstream/topics.py",
         guard="value=value, partition=self.partition(pipeline))",
         without="value=value)",
-        tests=(f"{_OWNER}::test_each_pipeline_is_acted_for_in_its_own_partition_only",),
+        tests=(
+            "tests/longstream/test_owned.py::"
+            "test_what_was_written_is_restored_with_its_last_value_and_in_the_order_of_its_first",
+        ),
     ),
     Guard(
         rule=7,

@@ -16,9 +16,12 @@ from longstream.bus.kafka.bus import KafkaBus
 from longstream.bus.kafka.wire import Cluster, parse_servers
 from longstream.errors import Fenced, Unavailable
 from scripts.kafka import LocalBroker
-from tests.support.buses import PATIENCE_S, change, contents, copies, ends_of, gain, keys, numbered, take
+from tests.support.buses import change, contents, copies, ends_of, gain, keys, numbered, take
 
 pytestmark = pytest.mark.kafka
+
+PATIENCE_S = 120.0
+"""For a group that moves on while a commit waits for it, on a machine that does other work beside."""
 
 Moment = list[Callable[[], Any]]
 """What is to happen at a moment; each is called once."""
