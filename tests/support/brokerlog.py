@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from tests.support.logfile import Line
 
 M = TypeVar("M", bound=Message)
 
-READ_S = 90.0
+READ_S = 300.0
 """A reader of committed records waits for open transactions, which the broker ends in time."""
 
 
@@ -88,11 +89,21 @@ class BrokerLog:
     @contextmanager
     def _consumer(self, **options: Any) -> Iterator[KafkaConsumer]:
         given = {"isolation_level": "read_committed", "enable_auto_commit": False, **options}
-        consumer = KafkaConsumer(bootstrap_servers=self._address, auto_offset_reset="earliest", **given)
+        consumer = self._connected(auto_offset_reset="earliest", **given)
         try:
             yield consumer
         finally:
             consumer.close(autocommit=False)
+
+    def _connected(self, **options: Any) -> KafkaConsumer:
+        """A consumer, tried for until there is one: a broker on a busy machine may be slow to answer."""
+        deadline = time.monotonic() + READ_S
+        while True:
+            try:
+                return KafkaConsumer(bootstrap_servers=self._address, **options)
+            except KafkaError:
+                if time.monotonic() > deadline:
+                    raise
 
 
 def _partitions(consumer: KafkaConsumer, topic: str) -> Sequence[TopicPartition]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from longstream.bus.opening import open_bus
+from longstream.errors import Unavailable
 from scripts.kafka import LocalBroker, NoBroker, free_port
 from tests.support import broker as brokers
 from tests.support.brokerlog import BrokerLog
@@ -52,8 +53,7 @@ class Relays:
 
     def begin(self, relays: int) -> None:
         """Create the topics, and start a feeder and so many relays."""
-        with open_bus(self._url) as bus:
-            bus.create_topics(TOPICS)
+        self.crew.until(self._created, PATIENCE_S, "the topics are created")
         self._start(FEEDER, "feed")
         for _ in range(relays):
             self.join()
@@ -98,6 +98,14 @@ class Relays:
         for name in self.crew.names("relay"):
             self.crew.leave(name)
         self.crew.until(self.crew.all_ended, PATIENCE_S, f"{self.crew.names('')} and the sleepers end")
+
+    def _created(self) -> bool:
+        try:
+            with open_bus(self._url) as bus:
+                bus.create_topics(TOPICS)
+        except Unavailable:
+            return False
+        return True
 
     def _start(self, name: str, act: str) -> None:
         argv = [sys.executable, "-m", "tests.support.relay", act, self._url, "--member", name]
