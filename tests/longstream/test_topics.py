@@ -14,7 +14,11 @@ NAMES = st.from_regex(r"[a-z0-9][a-z0-9-]{0,20}", fullmatch=True)
 
 def test_every_named_topic_exists_once_and_every_input_has_its_dead_letters() -> None:
     made = [topic.name for topic in topics(Layout())]
-    named = {value for name, value in vars(names).items() if name.isupper() and isinstance(value, str)}
+    named = {
+        value
+        for name, value in vars(names).items()
+        if name.isupper() and isinstance(value, str) and not name.endswith("_HEADER")
+    }
     assert len(made) == len(set(made))
     assert {name for name in made if not name.endswith(".dlq")} == named - {".dlq"}
     assert {name for name in made if name.endswith(".dlq")} == {

@@ -61,6 +61,14 @@ def test_every_error_of_the_tree_comes_out_as_it_went_in(kind: type[SuiteError],
     assert (rebuilt.message, rebuilt.field) == ("what happened", "pairs[3].response")
 
 
+def test_a_class_without_a_reason_of_its_own_does_not_come_out_for_the_one_above_it(up: Running) -> None:
+    class Inner(Unavailable):
+        pass
+
+    for sent in (Unavailable("away"), Inner("away")):
+        assert type(errors_from_rpc(refuse(up, sent))) is Unavailable
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_reason_is_always_told_and_a_delay_where_a_retry_helps(
     kind: type[SuiteError], up: Running
