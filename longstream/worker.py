@@ -1,9 +1,9 @@
 """The one loop that every service runs: poll, handle, commit.
 
-Each partition has a window of records in flight, finished in any order and committed as the longest finished prefix,
-together with what the handler's `tick` adds. A stateful handler runs in the loop's own thread, in order; a handler
-that waits for an engine runs in a pool. An error that a retry can help is retried in place while the loop goes on; one
-that it cannot goes to the dead-letter topic in the same commit. A partition that is lost takes its work with it.
+Each partition has a window of records in flight, finished in any order. The longest finished prefixes of all of them,
+with what the handler's `tick` adds, are written as one act. A stateful handler runs in the loop's own thread, in order;
+one that waits for an engine runs in a pool. An error that a retry can help is retried in place while the loop goes on;
+one that it cannot goes to the dead-letter topic in the same act. A partition that is lost takes its work with it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from longstream.attempts import Attempts, Backoff, Ending, Tries
@@ -21,6 +21,7 @@ from longstream.bus import Bus, Output, Partition, Polled, Record, Subscription
 from longstream.errors import Fenced, SuiteError, Unavailable
 from longstream.faults import crash_point
 from longstream.lag import Lag, LagWatch
+from longstream.restores import Restores
 from longstream.telemetry import produced
 from longstream.window import Prefix, Window
 from longstream.worker_metrics import WorkerMetrics
@@ -92,15 +93,6 @@ class Consumption:
     """Seconds since 1970, for the age of records."""
 
 
-@dataclass(slots=True)
-class _Coming:
-    """A partition that is ours and not restored yet."""
-
-    failures: int = 0
-    due: float = 0.0
-    """No try before this, by `time.monotonic`."""
-
-
 class _Stopping(Exception):
     """The worker stops while something waits for its retry; it stays uncommitted."""
 
@@ -119,7 +111,7 @@ class Worker:
         self._look_at = 0.0
         self._subscription: Subscription | None = None
         self._windows: dict[Partition, Window] = {}
-        self._coming: dict[Partition, _Coming] = {}
+        self._restores = Restores(handler.gained, self._backoff, consumption.metrics)
         self._fenced: dict[Partition, float] = {}
         self._paused: set[Partition] = set()
         self._failed_polls = 0
@@ -201,8 +193,7 @@ class Worker:
                 self._tries.of(window)
             if self._ending.stopping.is_set():
                 break
-            for partition in list(self._windows):
-                self._commit_finished(subscription, partition)
+            self._commit_finished(subscription)
             if ending:
                 break
             self._balance(subscription)
@@ -238,7 +229,7 @@ class Worker:
         """How long a poll may wait: short while something is being handled, else until the next retry at most."""
         now = time.monotonic()
         busy = [window.rest_s(now) for window in self._windows.values() if len(window)]
-        rests = [*busy, *(coming.due - now for coming in self._coming.values())]
+        rests = [*busy, *self._restores.rests_s(now)]
         longest_s = self._options.idle_poll_s
         return max(self._options.busy_poll_s, min(rests)) if rests and min(rests) < longest_s else longest_s
 
@@ -259,34 +250,15 @@ class Worker:
         for partition in polled.gained:
             self._drop(partition)
             self._fenced.pop(partition, None)
-            self._coming[partition] = _Coming()
-        for partition in list(self._coming):
-            self._restore(subscription, partition)
+            self._restores.begin(partition)
+        for partition, position in self._restores.restored(subscription):
+            self._windows[partition] = Window(position)
         stuck = [str(p) for p, deadline in self._fenced.items() if time.monotonic() > deadline]
         if stuck:
             raise Fenced(f"fenced from {', '.join(stuck)}, which the group still says is ours")
 
-    def _restore(self, subscription: Subscription, partition: Partition) -> None:
-        """Let the handler restore a partition that has come; it stays paused for as long as that fails."""
-        coming = self._coming[partition]
-        if time.monotonic() < coming.due:
-            return
-        try:
-            self._handler.gained(partition)
-            position = subscription.committed(partition)
-        except SuiteError as error:
-            if not error.retryable:
-                raise
-            coming.failures += 1
-            coming.due = time.monotonic() + self._backoff.drawn_s(coming.failures)
-            self._metrics.retried(partition.topic, error.reason)
-            _log.warning("restore waits", extra={"partition": str(partition), "reason": error.reason})
-            return
-        del self._coming[partition]
-        self._windows[partition] = Window(position)
-
     def _drop(self, partition: Partition) -> None:
-        self._coming.pop(partition, None)
+        self._restores.drop(partition)
         self._paused.discard(partition)
         if self._forget(partition):
             self._handler.lost(partition)
@@ -299,43 +271,61 @@ class Worker:
         self._metrics.left(partition.topic, len(window))
         return True
 
-    def _commit_finished(self, subscription: Subscription, partition: Partition) -> None:
-        window = self._windows[partition]
-        prefix = window.finished()
-        acts = [produced(output) for output in self._handler.tick(partition)]
-        if not prefix.records and not acts:
+    def _commit_finished(self, subscription: Subscription) -> None:
+        """Write what is finished in all partitions as one act: its price is round trips, whatever it holds."""
+        due: dict[Partition, Prefix] = {}
+        try:
+            for partition, window in self._windows.items():
+                prefix = window.finished()
+                acts = [produced(output) for output in self._handler.tick(partition)]
+                if prefix.records or acts:
+                    due[partition] = replace(prefix, outputs=[*prefix.outputs, *acts])
+        finally:  # what stops one partition undoes no other's work
+            self._commit(subscription, due)
+
+    def _commit(self, subscription: Subscription, due: Mapping[Partition, Prefix]) -> None:
+        """Write the prefixes; a partition that is not ours any more is dropped."""
+        if not due:
             return
         crash_point("worker.commit.before")
-        if self._commit(
-            subscription, partition, Prefix([*prefix.outputs, *acts], prefix.position, prefix.records)
-        ):
+        if self._written(subscription, due):
             crash_point("worker.commit.after")
-            window.committed(prefix)
-            self._metrics.left(partition.topic, prefix.records)
+            for partition, prefix in due.items():
+                self._windows[partition].committed(prefix)
+                self._metrics.left(partition.topic, prefix.records)
+        elif len(due) > 1:  # nothing was written, and not all of them need have gone
+            for partition, prefix in due.items():
+                self._commit(subscription, {partition: prefix})
+        else:
+            [partition] = due
+            _log.warning("fenced", extra={"partition": str(partition)})
+            self._fenced[partition] = time.monotonic() + self._options.fenced_grace_s
+            self._drop(partition)
 
-    def _commit(self, subscription: Subscription, partition: Partition, prefix: Prefix) -> bool:
-        """Write the prefix, waiting for as long as the log is full or away. False: the partition is not ours."""
+    def _written(self, subscription: Subscription, due: Mapping[Partition, Prefix]) -> bool:
+        """Commit, waiting for as long as the log is full or away. False: fenced."""
+        outputs = [output for prefix in due.values() for output in prefix.outputs]
+        positions = {partition: prefix.position for partition, prefix in due.items()}
         failures = 0
         while True:
             try:
-                subscription.commit(prefix.outputs, {partition: prefix.position})
+                subscription.commit(outputs, positions)
                 return True
             except Fenced:
-                _log.warning("fenced", extra={"partition": str(partition)})
-                self._fenced[partition] = time.monotonic() + self._options.fenced_grace_s
-                self._drop(partition)
                 return False
             except SuiteError as error:
                 if not error.retryable:
                     raise
                 failures += 1
-                _log.warning("commit waits", extra={"partition": str(partition), "reason": error.reason})
-                self._wait(partition.topic, error, failures)
+                _log.warning(
+                    "commit waits", extra={"topics": self._consumption.topics, "reason": error.reason}
+                )
+                self._wait(next(iter(due)).topic, error, failures)
 
     def _balance(self, subscription: Subscription) -> None:
         """Pause what is full or not restored yet, resume what has room again: the membership stays alive."""
         full = {p for p, window in self._windows.items() if len(window) >= self._options.window}
-        resting = full | self._coming.keys()
+        resting = full | self._restores.waiting()
         subscription.pause(resting - self._paused)
         subscription.resume(self._paused - resting)
         self._paused = resting

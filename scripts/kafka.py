@@ -6,6 +6,7 @@ Needs Java 17 or newer; Maven brings the broker's jars once, into `.cache/kafka`
 from __future__ import annotations
 
 import base64
+import random
 import shutil
 import socket
 import subprocess
@@ -22,6 +23,7 @@ JARS = _HERE.parent.parent / ".cache" / "kafka" / "4.3.0"
 _FETCH_S = 180.0
 _START_S = 120.0
 _STOP_S = 20.0
+_given: set[int] = set()
 
 
 class NoBroker(Exception):
@@ -146,7 +148,8 @@ class LocalBroker:
             self._command(*arguments), capture_output=True, text=True, timeout=_START_S, check=False
         )
         if done.returncode != 0:
-            raise NoBroker(f"{arguments[0]} failed: {(done.stdout + done.stderr)[-300:]}")
+            told = [line for line in (done.stdout + done.stderr).splitlines() if not line.startswith("\t")]
+            raise NoBroker(f"{arguments[0]} failed: {' '.join(told)[-600:]}")
         return done
 
     def _command(self, *arguments: str) -> list[str]:
@@ -192,7 +195,17 @@ def _identity() -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on now, and that this program has not been given before.
+
+    It lies below those that systems give to clients, so that none of them can take it while its server is away.
+    """
+    while True:
+        port = random.randrange(16_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in _given:
+            _given.add(port)
+            return port

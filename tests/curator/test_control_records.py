@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -95,6 +96,20 @@ def test_a_barrier_that_cannot_be_applied_stops_the_partition_and_is_no_dead_let
     assert keeping.house.dead(EXAMPLES) == []
     assert keeping.snapshots() == []
     assert keeping.house.bus.committed(f"of-{EXAMPLES}", Partition(EXAMPLES, 0)) in {None, len(before)}
+
+
+def test_a_control_record_that_fails_in_a_way_nobody_foresaw_is_no_dead_letter_either(
+    keeping: Keeping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> NoReturn:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(keeping.house.storage, "put", fail)
+    keeping.say(revision(a_pipeline()), *examples("a"), barrier(a_pipeline()))
+    error = soon(keeping.worker.failed)
+    assert isinstance(error, ControlFailed)
+    assert isinstance(error.__cause__, RuntimeError)
+    assert keeping.house.dead(EXAMPLES) == []
 
 
 def test_a_keeper_ranks_by_the_revision_that_stands_in_the_stream_from_where_it_stands(

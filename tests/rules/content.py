@@ -186,6 +186,17 @@ CONTENT = (
     ),
     Guard(
         rule=13,
+        says="also one that fails in a way nobody foresaw",
+        file=f"{_CURATOR}/keeper.py",
+        guard='raise ControlFailed("a control record cannot be applied; the log has why") from error',
+        without="raise",
+        tests=(
+            "tests/curator/test_control_records.py::"
+            "test_a_control_record_that_fails_in_a_way_nobody_foresaw_is_no_dead_letter_either",
+        ),
+    ),
+    Guard(
+        rule=13,
         says="and is no dead letter",
         file="longstream/attempts.py",
         guard="        except ControlFailed:\n            raise\n",

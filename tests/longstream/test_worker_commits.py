@@ -1,0 +1,92 @@
+"""What a worker writes at once: one act for all its partitions, and each alone where one of them is not its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longstream.bus import Bus, Output, Partition, Position, Record
+from longstream.bus.embedded import EmbeddedBus
+from longstream.errors import ControlFailed, Fenced
+from tests.support.working import Shop, Told, opened, soon
+
+PARTITIONS = 4
+
+
+@dataclass
+class Watched:
+    """A bus that notes what its subscriptions were asked to commit, and refuses one partition for a while."""
+
+    bus: Bus
+    asked: list[set[int]] = field(default_factory=list)
+    refused: int | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.bus, name)
+
+    def subscribe(self, group: str, topics: Sequence[str], member: str) -> Any:
+        inner = self.bus.subscribe(group, topics, member)
+        real = inner.commit
+
+        def commit(outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
+            numbers = {partition.index for partition in positions}
+            self.asked.append(numbers)
+            if self.refused in numbers:
+                raise Fenced("another has it")
+            return real(outputs, positions)
+
+        inner.commit = commit  # type: ignore[method-assign]
+        return inner
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with EmbeddedBus(tmp_path / "log.sqlite") as bus, opened(bus, "shop", PARTITIONS) as shop:
+        yield shop
+
+
+def in_each(shop: Shop, value: bytes) -> None:
+    shop.bus.publish(
+        [Output(topic=shop.source, key=b"k", value=value, partition=n) for n in range(PARTITIONS)]
+    )
+
+
+def test_what_is_finished_in_several_partitions_is_one_act(shop: Shop) -> None:
+    in_each(shop, b"a")
+    watched = Watched(shop.bus)
+    shop.work(shop.handler(), bus=watched)
+    soon(lambda: len(shop.copied()) == PARTITIONS)
+    assert watched.asked == [set(range(PARTITIONS))]
+
+
+def test_a_partition_that_is_another_s_takes_none_of_the_others_along(shop: Shop) -> None:
+    in_each(shop, b"a")
+    watched, handler = Watched(shop.bus, refused=2), shop.handler()
+    worker = shop.work(handler, bus=watched).worker
+    soon(lambda: len(shop.copied()) == PARTITIONS - 1)
+    soon(lambda: {p.index for p in handler.owned} == {0, 1, 3})
+    assert watched.asked == [{0, 1, 2, 3}, {0}, {1}, {2}, {3}]
+    assert handler.tries[b"a"] == PARTITIONS
+    assert worker.failed() is None
+
+
+@dataclass
+class Stopping(Told):
+    """One partition's record cannot be applied."""
+
+    def handle(self, record: Record) -> Sequence[Output]:
+        if record.partition.index == PARTITIONS - 1:
+            raise ControlFailed("this barrier cannot be applied")
+        return super().handle(record)
+
+
+def test_a_partition_that_stops_the_worker_undoes_no_other_s_work(shop: Shop) -> None:
+    in_each(shop, b"a")
+    worker = shop.work(Stopping(shop.target)).worker
+    soon(lambda: worker.failed() is not None)
+    assert isinstance(worker.failed(), ControlFailed)
+    assert len(shop.copied()) == PARTITIONS - 1
