@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from longstream.bus import Output, Record
@@ -71,12 +71,13 @@ class Window:
     def __len__(self) -> int:
         return len(self._flights)
 
-    def take(self, record: Record) -> None:
-        """Take a record in hand, to be tried."""
-        flight = Flight(record)
-        self._flights.append(flight)
-        self.todo.append(flight)
-        self._newest_ms = record.timestamp_ms
+    def take(self, records: Iterable[Record]) -> int:
+        """Take records in hand, to be tried; returns how many."""
+        flights = [Flight(record) for record in records]
+        self._flights.extend(flights)
+        self.todo.extend(flights)
+        self._newest_ms = flights[-1].record.timestamp_ms if flights else self._newest_ms
+        return len(flights)
 
     def in_hand(self) -> InHand:
         """For any thread, while the loop works."""

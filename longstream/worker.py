@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
 from typing import Protocol
 
 from longstream.attempts import Attempts, Backoff, Ending, Tries
@@ -28,6 +30,7 @@ from longstream.worker_metrics import WorkerMetrics
 
 _log = logging.getLogger(__name__)
 _LOOK_EVERY_S = 1.0
+_PARTITION = attrgetter("partition")
 _STOP_S = 3.0
 """How long a stop waits before it ends what waits for a broker."""
 
@@ -202,11 +205,10 @@ class Worker:
     def _take(self, subscription: Subscription) -> None:
         polled = self._poll(subscription)
         self._follow_ownership(subscription, polled)
-        for record in polled.records:
-            window = self._windows.get(record.partition)
+        for partition, records in groupby(polled.records, _PARTITION):
+            window = self._windows.get(partition)
             if window is not None:  # else fenced: the group has not told yet
-                window.take(record)
-                self._metrics.taken(record.partition.topic)
+                self._metrics.taken(partition.topic, window.take(records))
         if polled.records:
             crash_point("worker.poll.after")
 
@@ -274,14 +276,19 @@ class Worker:
     def _commit_finished(self, subscription: Subscription) -> None:
         """Write what is finished in all partitions as one act: its price is round trips, whatever it holds."""
         due: dict[Partition, Prefix] = {}
-        try:
-            for partition, window in self._windows.items():
+        failed: BaseException | None = None
+        for partition, window in self._windows.items():
+            try:
                 prefix = window.finished()
                 acts = [produced(output) for output in self._handler.tick(partition)]
-                if prefix.records or acts:
-                    due[partition] = replace(prefix, outputs=[*prefix.outputs, *acts])
-        finally:  # what stops one partition undoes no other's work
-            self._commit(subscription, due)
+            except BaseException as error:  # it undoes no other partition's work
+                failed = error
+                continue
+            if prefix.records or acts:
+                due[partition] = replace(prefix, outputs=[*prefix.outputs, *acts])
+        self._commit(subscription, due)
+        if failed is not None:
+            raise failed
 
     def _commit(self, subscription: Subscription, due: Mapping[Partition, Prefix]) -> None:
         """Write the prefixes; a partition that is not ours any more is dropped."""

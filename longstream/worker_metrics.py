@@ -79,9 +79,9 @@ class WorkerMetrics:
             with self._sources_lock:
                 self._sources = tuple(other for other in self._sources if other != source)
 
-    def taken(self, topic: str) -> None:
-        """A record is in flight."""
-        self._series(topic).in_flight.inc()
+    def taken(self, topic: str, records: int) -> None:
+        """Records are in flight."""
+        self._series(topic).in_flight.inc(records)
 
     def took(self, topic: str, seconds: float) -> None:
         """From a record's first try to its outputs."""

@@ -107,7 +107,7 @@ class Schedules(RuleBasedStateMachine):
     @rule(at_most=st.integers(1, 7))
     def poll(self, at_most: int) -> None:
         for record in self.subscription.poll(at_most, 0.0).records:
-            self.windows[record.partition].take(record)
+            self.windows[record.partition].take([record])
 
     @rule(data=st.data())
     def finish_any(self, data: st.DataObject) -> None:

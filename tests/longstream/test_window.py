@@ -14,7 +14,7 @@ from longstream.window import InHand, Window
 def window_of(count: int) -> Window:
     window = Window(10)
     for n in range(count):
-        window.take(Record(Partition("in", 0), 10 + 2 * n, b"", b"", (), 1000 + n))  # gaps, as on a broker
+        window.take([Record(Partition("in", 0), 10 + 2 * n, b"", b"", (), 1000 + n)])  # gaps, as on a broker
     return window
 
 

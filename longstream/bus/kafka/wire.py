@@ -223,8 +223,9 @@ def records_of(batches: Mapping[TopicPartition, Sequence[Any]]) -> list[Record]:
 
 def check_size(output: Output) -> None:
     """Raise TooLarge for a record over MAX_RECORD_BYTES."""
-    headers = sum(len(name.encode()) + len(value) for name, value in output.headers)
-    size = len(output.key) + len(output.value or b"") + headers
+    size = len(output.key) + len(output.value or b"")
+    for name, value in output.headers:
+        size += len(name.encode()) + len(value)
     if size > MAX_RECORD_BYTES:
         raise TooLarge(
             f"a record for {output.topic} has {size} bytes, over the limit of {MAX_RECORD_BYTES}; put its "
