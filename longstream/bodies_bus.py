@@ -147,11 +147,10 @@ class BodiesSubscription:
         waiting = self._spans
         return {p: count + waiting.get(p, 0) for p, count in self._inner.behind().items()}
 
-    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
+    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> None:
         """See `Subscription.commit`. Also raises StorageFull and Unavailable for the storage, with nothing written."""
-        written = self._inner.commit(self._bodies.sent_ahead(outputs), positions)
+        self._inner.commit(self._bodies.sent_ahead(outputs), positions)
         self._in_hand.committed(positions)
-        return written
 
     def close(self) -> None:
         """See `Subscription.close`. Another thread may be polling."""

@@ -149,8 +149,8 @@ class Subscription(Protocol):
         Raises Unavailable if a log in this process's own file cannot be read.
         """
 
-    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
-        """Write outputs and the next offsets to read, all of it or none; returns where the outputs lie.
+    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> None:
+        """Write outputs and the next offsets to read, all of it or none.
 
         At least one position is given, and it may repeat the present one: an act that no record caused still
         proves its ownership so. outputs may be empty.

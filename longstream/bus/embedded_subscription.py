@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from longstream.bus import Output, Partition, Polled, Position
+from longstream.bus import Output, Partition, Polled
 from longstream.bus import embedded_group as groups
 from longstream.bus.assignment import Watch
 from longstream.bus.embedded_log import Catalog, append, bounds, fetch
@@ -108,7 +108,7 @@ class EmbeddedSubscription:
             ends = bounds(connection, list(numbers.values()))
         return {p: max(0, ends[number].next - held[p].next) for p, number in numbers.items()}
 
-    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
+    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> None:
         """See `Subscription.commit`."""
         if not positions:
             raise InvalidInput(
@@ -124,14 +124,13 @@ class EmbeddedSubscription:
                     numbers,
                     positions,
                 )
-                written = append(connection, self._log.catalog, outputs, int(self._log.clock() * 1000))
+                append(connection, self._log.catalog, outputs, int(self._log.clock() * 1000))
                 crash_point("bus.commit.outputs_written")
                 groups.move(connection, self._member.group, {numbers[p]: at for p, at in positions.items()})
                 crash_point("bus.commit.positions_moved")
             crash_point("bus.commit.after")
             for partition, offset in positions.items():
                 self._held[partition].committed = offset
-            return written
 
     def close(self) -> None:
         """See `Subscription.close`."""

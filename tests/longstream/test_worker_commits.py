@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from longstream.bus import Bus, Output, Partition, Position, Record
+from longstream.bus import Bus, Output, Partition, Record
 from longstream.bus.embedded import EmbeddedBus
 from longstream.errors import ControlFailed, Fenced
 from tests.support.working import Shop, Told, opened, soon
@@ -32,12 +32,12 @@ class Watched:
         inner = self.bus.subscribe(group, topics, member)
         real = inner.commit
 
-        def commit(outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
+        def commit(outputs: Sequence[Output], positions: Mapping[Partition, int]) -> None:
             numbers = {partition.index for partition in positions}
             self.asked.append(numbers)
             if self.refused in numbers:
                 raise Fenced("another has it")
-            return real(outputs, positions)
+            real(outputs, positions)
 
         inner.commit = commit  # type: ignore[method-assign]
         return inner

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from longstream.bus import Bus, Output, Partition, Position, Record, Topic
+from longstream.bus import Bus, Output, Partition, Record, Topic
 from longstream.bus.embedded import EmbeddedBus
 from longstream.bus.opening import open_bus
 from longstream.errors import Corrupt, Fenced, SuiteError, Unavailable
@@ -78,11 +78,11 @@ class Reluctant:
         inner = self._bus.subscribe(group, topics, member)
         real = inner.commit
 
-        def commit(outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
+        def commit(outputs: Sequence[Output], positions: Mapping[Partition, int]) -> None:
             if self.refusals:
                 self.refusals -= 1
                 raise Unavailable("the log was away; nothing was written")
-            return real(outputs, positions)
+            real(outputs, positions)
 
         inner.commit = commit  # type: ignore[method-assign]
         return inner

@@ -24,7 +24,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from longstream.app import DONE, RETRY
-from longstream.bus import Bus, Output, Partition, Polled, Position, Record, Subscription, Topic
+from longstream.bus import Bus, Output, Partition, Polled, Record, Subscription, Topic
 from longstream.bus.opening import open_bus
 from longstream.errors import Fenced, SuiteError, Unavailable
 from longstream.telemetry import Metrics
@@ -108,18 +108,17 @@ class JournaledSubscription:
         self._life = f"{member}-{uuid.uuid4().hex[:8]}"
         self._attempts = 0
 
-    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
+    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> None:
         self._attempts += 1
         name = f"{self._life}-{self._attempts}"
         named = [replace(one, headers=(*one.headers, ("attempt", name.encode()))) for one in outputs]
         self._journal.note(attempt=name, outputs=sum(one.topic == OUT for one in outputs))
         try:
-            written = self._inner.commit(named, positions)
+            self._inner.commit(named, positions)
         except SuiteError as error:
             self._journal.note(attempt=name, told=Told.REFUSED.value, why=str(error))
             raise
         self._journal.note(attempt=name, told=Told.DONE.value)
-        return written
 
     def poll(self, max_records: int, timeout_s: float) -> Polled:
         return self._inner.poll(max_records, timeout_s)

@@ -14,7 +14,7 @@ from longstream.bus import Output, Partition, Position, Record, Topic, TopicChan
 from longstream.bus.kafka.expiry import Expiry
 from longstream.bus.kafka.subscription import KafkaSubscription, Membership
 from longstream.bus.kafka.topics import apply, changes
-from longstream.bus.kafka.transactions import OUTBID, Transactions, Undecided
+from longstream.bus.kafka.transactions import OUTBID, Transactions, Undecided, where
 from longstream.bus.kafka.wire import (
     CALL_TIMEOUT_S,
     Cluster,
@@ -100,7 +100,7 @@ class KafkaBus:
         with self._publishing, translated():
             crash_point("kafka.publish.before")
             try:
-                written = self._publisher.act(completed, None)
+                written = where(self._publisher.act(completed, None))
             except (Undecided, *OUTBID) as error:
                 raise Unavailable(
                     "Kafka did not confirm in time; it may have been written, send it again"

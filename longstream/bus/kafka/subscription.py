@@ -18,14 +18,14 @@ from typing import Any
 from kafka import TopicPartition
 from kafka import errors as kafka_errors
 
-from longstream.bus import Output, Partition, Polled, Position, Topic
+from longstream.bus import Output, Partition, Polled, Topic
 from longstream.bus.kafka.assignor import SameNumberAssignor
 from longstream.bus.kafka.backlog import Backlog
 from longstream.bus.kafka.ownership import Ownership
 from longstream.bus.kafka.parked import take_back_parked
 from longstream.bus.kafka.roll import present_member_id, strike_off
 from longstream.bus.kafka.start import Beginning, start_of
-from longstream.bus.kafka.transactions import OUTBID, REPLACED, STALE, Offsets, Transactions, Undecided, where
+from longstream.bus.kafka.transactions import OUTBID, REPLACED, STALE, Offsets, Transactions, Undecided
 from longstream.bus.kafka.wire import (
     CALL_TIMEOUT_S,
     Cluster,
@@ -140,7 +140,7 @@ class KafkaSubscription:
         """See `Subscription.behind`."""
         return {} if self._closing.is_set() else self._backlog.behind(self._ownership.held())
 
-    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
+    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> None:
         """See `Subscription.commit`."""
         if not positions:
             raise InvalidInput(
@@ -155,10 +155,9 @@ class KafkaSubscription:
                 mark=uuid.uuid4().hex,
                 group=metadata,
             )
-            written = self._act(self._check(outputs), offsets)
+            self._act(self._check(outputs), offsets)
             crash_point("kafka.commit.after")
             self._ownership.moved(positions)
-            return written
 
     def close(self) -> None:
         """See `Subscription.close`."""
@@ -264,12 +263,12 @@ class KafkaSubscription:
         with translated():
             return int(self._consumer.position(topic_partition(partition), timeout_ms=_CALL_MS) or 0)
 
-    def _act(self, outputs: Sequence[Output], offsets: Offsets) -> list[Position]:
+    def _act(self, outputs: Sequence[Output], offsets: Offsets) -> None:
         try:
-            return self._transactions.act(outputs, offsets)
+            self._transactions.act(outputs, offsets)
         except (Undecided, *OUTBID) as error:
             if self._took_place(offsets) and isinstance(error, Undecided):
-                return where(error.sent)
+                return
             raise Unavailable("Kafka did not take the commit; it may be tried again") from error
         except STALE as error:
             raise self._moved_on(offsets, type(error).__name__) from error

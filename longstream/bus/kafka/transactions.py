@@ -61,11 +61,7 @@ class _Attempt:
 
 
 class Undecided(Exception):
-    """A commit whose outcome only the group's positions can tell; the act's records, as far as acknowledged."""
-
-    def __init__(self, sent: Sequence[Any]) -> None:
-        super().__init__("the outcome of a commit is not known")
-        self.sent = sent
+    """A commit whose outcome only the group's positions can tell."""
 
 
 class Transactions:
@@ -91,8 +87,8 @@ class Transactions:
             raise
         self._producer = producer
 
-    def act(self, outputs: Sequence[Output], offsets: Offsets | None) -> list[Position]:
-        """Write all of it or none; returns where the outputs lie.
+    def act(self, outputs: Sequence[Output], offsets: Offsets | None) -> list[Any]:
+        """Write all of it or none; returns the outputs' futures, for `where`.
 
         Raises kafka-python's error if nothing was written, Undecided if that is not known; either way the producer
         is gone and `open` must be called again.
@@ -109,9 +105,9 @@ class Transactions:
             if (
                 attempt.deciding
             ):  # whatever it says: the broker may have ended the transaction before it said so
-                raise Undecided(attempt.sent) from told
+                raise Undecided from told
             raise error from told
-        return where(attempt.sent)
+        return attempt.sent
 
     def close(self) -> None:
         """Give the producer up; an open transaction ends when the id is taken over or its time is up."""
@@ -169,5 +165,8 @@ def _transact(producer: Any, outputs: Sequence[Output], offsets: Offsets | None,
         producer.send_offsets_to_transaction(offsets.committed_as(), offsets.group)
         crash_point("kafka.commit.positions_sent")
     producer.flush()
+    for future in attempt.sent:  # kafka-python would refuse to commit; nothing may hang on that alone
+        if future.exception is not None:
+            raise future.exception
     attempt.deciding = True
     producer.commit_transaction()

@@ -155,11 +155,9 @@ def test_outputs_and_positions_move_together(
     assert bus.committed(group, partition) is None
     assert subscription.committed(partition) == 0
     records = take(subscription, 5)
-    written = subscription.commit(copies(records, other), ends_of(records))
+    subscription.commit(copies(records, other), ends_of(records))
     elsewhere = open_another()
-    assert [record.offset for record in contents(elsewhere, other)] == [
-        position.offset for position in written
-    ]
+    assert keys(contents(elsewhere, other)) == keys(records)
     assert (
         elsewhere.committed(group, partition) == subscription.committed(partition) == records[-1].offset + 1
     )

@@ -62,10 +62,8 @@ def test_a_commit_that_took_place_but_was_not_answered_counts_as_done(
 
         records = take(subscription, 10)
         cluster.losses.append(after)
-        written = subscription.commit(copies(records, f"{group}-out"), ends_of(records))
-        found = contents(bus, f"{group}-out")
-        assert [position.offset for position in written] == [record.offset for record in found]
-        assert keys(found) == keys(records)
+        subscription.commit(copies(records, f"{group}-out"), ends_of(records))
+        assert keys(contents(bus, f"{group}-out")) == keys(records)
 
 
 @pytest.mark.parametrize("lost", LOST)

@@ -117,7 +117,7 @@ def the_main_facts(bus: Bus, topic: str, group: str) -> None:
     subscription = bus.subscribe(group, [topic], "member")
     try:
         (record,) = read(subscription)
-        written = subscription.commit(
+        subscription.commit(
             [Output(topic=topic, key=b"k", value=b"out", partition=1)], {record.partition: record.offset + 1}
         )
         assert bus.committed(group, record.partition) == record.offset + 1
@@ -128,7 +128,6 @@ def the_main_facts(bus: Bus, topic: str, group: str) -> None:
     while len(found) < 2:
         found += reader.poll(10, 1.0)
     assert {(each.value, each.partition.index) for each in found} == {(b"in", 0), (b"out", 1)}
-    assert written[0].partition.index == 1
 
 
 def test_the_bus_keeps_its_promises_over_tls_with_a_user_and_a_client_certificate(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from longstream.bus import Bus, Output, Partition, Polled, Position, Subscription
+from longstream.bus import Bus, Output, Partition, Polled, Subscription
 from longstream.errors import Unavailable
 from longstream.worker import WorkerOptions
 from tests.support.working import Shop, opened, soon
@@ -148,12 +148,12 @@ class FlakySubscription:
             raise Unavailable("the broker is away")
         return self.inner.poll(max_records, timeout_s)
 
-    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> list[Position]:
+    def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> None:
         if self.flaky.failing_commits:
             self.flaky.commits += 1
             assert self.flaky.closed.wait(60.0), "nobody closed the subscription"
             raise Unavailable("closing while a commit's outcome is not known")
-        return self.inner.commit(outputs, positions)
+        self.inner.commit(outputs, positions)
 
     def close(self) -> None:
         self.flaky.closed.set()
