@@ -20,8 +20,7 @@ def murmur2(data: bytes) -> int:
     value = _SEED ^ len(data)
     for block in struct.unpack_from(f"<{whole}I", data):
         mixed = (block * _MULTIPLIER) & _MASK
-        mixed = ((mixed ^ (mixed >> 24)) * _MULTIPLIER) & _MASK
-        value = ((value * _MULTIPLIER) & _MASK) ^ mixed
+        value = ((value * _MULTIPLIER) ^ ((mixed ^ (mixed >> 24)) * _MULTIPLIER)) & _MASK
     tail = data[4 * whole :]
     if tail:
         value = ((value ^ int.from_bytes(tail, "little")) * _MULTIPLIER) & _MASK
