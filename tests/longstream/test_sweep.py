@@ -97,6 +97,7 @@ def test_a_dry_run_counts_the_same_and_removes_nothing(place: Place) -> None:
     orphan = place.storage.put(b"orphan")
     place.named(place.storage.put(b"named"))
     place.age()
+    place.storage.put(b"young")
     assert place.sweep(dry_run=True).removed == 1
     assert place.holds(orphan)
     assert place.sweep().removed == 1

@@ -131,7 +131,18 @@ CONTROL = (
         file="longstream/sweep.py",
         guard="address not in named.places and stored < now - grace",
         without="address not in named.places",
-        tests=(f"{_SWEEP}::test_what_nothing_names_goes_once_it_is_old_and_is_counted",),
+        tests=(f"{_SWEEP}::test_a_dry_run_counts_the_same_and_removes_nothing",),
+    ),
+    Guard(
+        rule=18,
+        says="one that was stored again meanwhile stays",
+        file="longstream/storage/files.py",
+        guard="            if stored is not None and stored_before is not None and stored >= stored_before:\n",
+        without="            if False:\n",
+        tests=(
+            "tests/longstream/storage/test_storage_contract.py::"
+            "test_an_object_that_was_put_again_since_is_not_deleted",
+        ),
     ),
     Guard(
         rule=18,
