@@ -67,13 +67,13 @@ def test_kills_with_the_real_engine(setting: Setting, tmp_path: Path) -> None:
         def released() -> bool:
             return idle(campaign.log, "instructor")
 
-        campaign.start("curator", "instructor")
+        campaign.start("curator", "judge", "instructor")  # the two engines load beside each other
         submit(campaign)
         kill("curator", lambda: True)
         release_id = cut(campaign)
         kill("instructor", released)
         release = final(campaign, release_id)
-        campaign.start("trainer", "judge")
+        campaign.start("trainer")
         kill("trainer", lambda: idle(campaign.log, "trainer"))
         campaign.until(lambda: idle(campaign.log, "trainer"))
         kill("judge", lambda: idle(campaign.log, "judge"))

@@ -13,10 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from longstream.bus.opening import open_bus
 from longstream.client import Addresses, Client, Document, Pair, Patience
 from longstream.errors import SuiteError
 from longstream.health import ask_health
 from longstream.suite import SuiteOptions, programs
+from longstream.topics import topics
 from longstream.v1 import records_pb2 as pb
 from scripts.kafka import LocalBroker
 from tests.support.brokerlog import BrokerLog
@@ -74,7 +76,9 @@ class Curators:
         return self.crew.folder
 
     def begin(self, curators: int) -> None:
-        """Start the services, and let documents, pairs and cuts come in until `settle`."""
+        """Create the topics, start the services, and let documents, pairs and cuts come in until `settle`."""
+        with open_bus(f"kafka:{self.proxy.address}") as bus:
+            bus.create_topics(topics(self.setting.layout))
         for _ in range(curators):
             self.join()
             self.crew.until(lambda: self._ready(*self._addresses), PATIENCE_S, "the first curators are ready")

@@ -250,21 +250,27 @@ def test_an_engine_that_is_killed_is_noticed_and_replaced(
 
 @pytest.mark.engine
 @pytest.mark.slow
-@pytest.mark.parametrize("started", [1, 2])
-def test_no_engine_outlives_a_program_that_is_killed(llama: Path, tmp_path: Path, started: int) -> None:
-    """Killed while its first process has not yet read its settings, and while a second one has not."""
+def test_no_engine_outlives_a_program_that_is_killed(llama: Path, tmp_path: Path) -> None:
+    """Killed while its first process has not yet read its settings, and another while a second one has not."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
-    running = subprocess.Popen(
-        [sys.executable, str(program), str(llama)], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
-    )
-    try:
-        eventually(lambda: len(children(running.pid)) >= started, within_s=200)
-        processes = children(running.pid)
-    finally:
-        running.kill()
-        running.wait()
-    eventually(lambda: not any(alive(pid) for pid in processes), within_s=60)
+
+    def killed(started: int) -> list[int]:
+        """The processes that a program left behind which was killed as soon as it had so many."""
+        running = subprocess.Popen(
+            [sys.executable, str(program), str(llama)], env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+        )
+        try:
+            eventually(lambda: len(children(running.pid)) >= started, within_s=200)
+            return children(running.pid)
+        finally:
+            running.kill()
+            running.wait()
+
+    with ThreadPoolExecutor(2) as both:
+        for processes in both.map(killed, (1, 2)):
+            assert processes
+            eventually(lambda these=processes: not any(alive(pid) for pid in these), within_s=60)  # type: ignore[misc]
 
 
 PROGRAM = """
