@@ -72,7 +72,7 @@ class Attempts:
         try:
             with consumed(flight.record):
                 outputs = self._outputs(flight, last)
-                if outputs is not None:
+                if outputs:
                     outputs = [produced(output) for output in outputs]
             if outputs is not None:
                 self._metrics.took(flight.record.partition.topic, time.perf_counter() - flight.begun_at)

@@ -333,6 +333,8 @@ class Worker:
         """Pause what is full or not restored yet, resume what has room again: the membership stays alive."""
         full = {p for p, window in self._windows.items() if len(window) >= self._options.window}
         resting = full | self._restores.waiting()
+        if resting == self._paused:
+            return
         subscription.pause(resting - self._paused)
         subscription.resume(self._paused - resting)
         self._paused = resting

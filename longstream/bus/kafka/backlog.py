@@ -16,6 +16,8 @@ from kafka import errors as kafka_errors
 from longstream.bus import Partition
 from longstream.bus.kafka.wire import topic_partition
 
+_NOTE_EVERY_S = 0.2
+"""Each note costs a poll about a thirtieth of what a small batch takes."""
 _ASK_EVERY_S = 1.0
 _ASK_AGAIN_S = 5.0
 """After a broker that did not answer: each question may cost the caller _ASK_MS."""
@@ -29,6 +31,7 @@ class Backlog:
         self._consumer = consumer
         self._ends: dict[TopicPartition, int] = {}
         self._behind: dict[Partition, int] = {}
+        self._note_at = 0.0
         self._ask_at = 0.0
 
     def behind(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
@@ -53,7 +56,10 @@ class Backlog:
             self._ask_at = time.monotonic() + _ASK_AGAIN_S
 
     def note(self, partitions: Iterable[Partition]) -> None:
-        """Take down how things stand, without asking the broker."""
+        """Take down how things stand, without asking the broker, some times a second."""
+        if time.monotonic() < self._note_at:
+            return
+        self._note_at = time.monotonic() + _NOTE_EVERY_S
         for partition in partitions:
             name = topic_partition(partition)
             try:

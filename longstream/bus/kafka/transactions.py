@@ -164,9 +164,18 @@ def _transact(producer: Any, outputs: Sequence[Output], offsets: Offsets | None,
     if offsets is not None:
         producer.send_offsets_to_transaction(offsets.committed_as(), offsets.group)
         crash_point("kafka.commit.positions_sent")
-    producer.flush()
-    for future in attempt.sent:  # kafka-python would refuse to commit; nothing may hang on that alone
-        if future.exception is not None:
-            raise future.exception
+    _acknowledged(attempt.sent)
     attempt.deciding = True
     producer.commit_transaction()
+
+
+def _acknowledged(sent: Sequence[Any]) -> None:
+    """Wait until the broker has every record: nothing may hang on what kafka-python does of one it has not.
+
+    The last first, which wakes this thread once; `flush` would wake it for each batch.
+    """
+    for future in reversed(sent):
+        if not future.is_done:
+            future.get()
+        if future.exception is not None:
+            raise future.exception

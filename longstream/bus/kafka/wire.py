@@ -209,14 +209,14 @@ def records_of(batches: Mapping[TopicPartition, Sequence[Any]]) -> list[Record]:
     """What a poll returned, as records."""
     return [
         Record(
-            partition=partition_of(name),
+            partition=partition,
             offset=message.offset,
             key=message.key or b"",
             value=message.value,
             headers=tuple(message.headers),
             timestamp_ms=message.timestamp,
         )
-        for name, batch in batches.items()
+        for partition, batch in ((partition_of(name), batch) for name, batch in batches.items())
         for message in batch
     ]
 
