@@ -142,7 +142,8 @@ def test_a_curator_killed_anywhere_makes_the_same_release(
 def gather(data: Path, stages: Stages, services: Sequence[str], crashes: list[str]) -> None:
     """Have the documents of an open cut written about, the last service being killed; compare with peace."""
     with Campaign(stages.copy("opened", data), stages.setting) as campaign:
-        campaign.start(*services, crashes=crashes)
+        # So few at a time that the work lasts for the acts of a whole chain.
+        campaign.start(*services, crashes=crashes, INSTRUCTOR_IN_FLIGHT="2")
         release = final(campaign, cut(campaign))
         campaign.until(lambda: idle(campaign.log, "instructor"))
         campaign.stop()
