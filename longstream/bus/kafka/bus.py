@@ -12,7 +12,8 @@ from kafka import KafkaConsumer
 
 from longstream.bus import Output, Partition, Position, Record, Topic, TopicChange
 from longstream.bus.kafka.expiry import Expiry
-from longstream.bus.kafka.subscription import KafkaSubscription, Membership
+from longstream.bus.kafka.membership import Membership
+from longstream.bus.kafka.subscription import KafkaSubscription
 from longstream.bus.kafka.topics import apply, changes
 from longstream.bus.kafka.transactions import OUTBID, Transactions, Undecided, where
 from longstream.bus.kafka.wire import (

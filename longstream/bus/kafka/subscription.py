@@ -12,17 +12,18 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kafka import TopicPartition
 from kafka import errors as kafka_errors
 
-from longstream.bus import Output, Partition, Polled, Topic
+from longstream.bus import Output, Partition, Polled
 from longstream.bus.kafka.assignor import SameNumberAssignor
 from longstream.bus.kafka.backlog import Backlog
+from longstream.bus.kafka.membership import Membership
 from longstream.bus.kafka.ownership import Ownership
 from longstream.bus.kafka.parked import take_back_parked
+from longstream.bus.kafka.refusal import Refusal
 from longstream.bus.kafka.roll import present_member_id, strike_off
 from longstream.bus.kafka.start import Beginning, start_of
 from longstream.bus.kafka.transactions import OUTBID, REPLACED, STALE, Offsets, Transactions, Undecided
@@ -43,21 +44,9 @@ _STEP_S = 0.2
 _CLOSE_MS = 5_000
 _BEATS_PER_SESSION = 5
 _REBALANCE_S = 60.0
+_REJOIN_S = 2 * _REBALANCE_S
 _CALL_MS = int(CALL_TIMEOUT_S * 1000)
 _RESOLVE_EVERY_S = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Membership:
-    """Who reads what. member: the same name after a restart."""
-
-    group: str
-    topics: Mapping[str, int]
-    """How many partitions each topic has."""
-    member: str
-    session_s: float
-    known: Mapping[str, Topic]
-    """Topics as code says them."""
 
 
 class KafkaSubscription:
@@ -79,7 +68,7 @@ class KafkaSubscription:
         self._closing = threading.Event()
         self._paused: set[Partition] = set()
         self._replaced = False
-        self._outdated: tuple[int, str] | None = None
+        self._refusal: Refusal | None = None
         self._polled_at = time.monotonic()
         self._ownership = Ownership()
         # Two slots of one name shut each other out, as two members do.
@@ -177,10 +166,11 @@ class KafkaSubscription:
     def _step(self, max_records: int, timeout_s: float) -> Polled | None:
         if self._replaced:
             raise self._shut_out()
-        if self._outdated == self._consumer.group_metadata()[1:3]:  # generation and member
-            # Refused, and the client does not know why yet: it learns that, and joins again, only by polling.
-            self._hand_back(self._fetch(timeout_s, 1))
-            return Polled(lost=went) if (went := self._ownership.went()) else None
+        if self._refusal is not None:
+            if self._refusal.stands(self._consumer.group_metadata()):
+                return self._only_polled(self._refusal, timeout_s)
+            self._refusal = None
+            self._apply_pauses()
         if (polled := self._change()) is not None:
             return polled
         self._backlog.ask(self._ownership.held().keys() & self._paused)
@@ -191,6 +181,14 @@ class KafkaSubscription:
             return Polled(records=records) if records else None
         self._hand_back(batches)  # they come again: a change is told before any record
         return self._change()
+
+    def _only_polled(self, refusal: Refusal, timeout_s: float) -> Polled | None:
+        self._consumer.pause(*self._consumer.assignment())
+        self._hand_back(self._fetch(timeout_s, 1))
+        if refusal.for_good():
+            self._replaced = True
+            raise self._shut_out()
+        return Polled(lost=went) if (went := self._ownership.went()) else None
 
     def _hand_back(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
         for name, batch in batches.items():
@@ -310,7 +308,7 @@ class KafkaSubscription:
 
     def _moved_on(self, offsets: Offsets, why: str) -> Fenced:
         """The group has moved on: begin anew what is still assigned, let go of the rest."""
-        self._outdated = offsets.group[1:3]
+        self._refusal = Refusal(self._cluster, offsets.group, self._who.member, _REJOIN_S)
         assigned = self._consumer.assignment()
         self._ownership.come_again(partition_of(name) for name in offsets.positions if name in assigned)
         self._ownership.let_go(partition_of(name) for name in offsets.positions if name not in assigned)
@@ -329,7 +327,10 @@ class KafkaSubscription:
         self._consumer.resume(*(n for p, n in assigned.items() if p not in self._paused and n in paused))
 
     def _shut_out(self) -> Fenced:
-        return Fenced(f"another process has joined {self._who.group} as {self._who.member}; stop this one")
+        return Fenced(
+            f"{self._who.member} has no place in {self._who.group} any more: another process has joined under its "
+            f"name, or it could not join again; stop this one"
+        )
 
     def _keep(self) -> None:
         """Take part in the group's affairs while the caller is busy, until closed."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from kafka import KafkaProducer, TopicPartition
@@ -15,6 +15,7 @@ from kafka import errors as kafka_errors
 from longstream.bus import Partition, Subscription, Topic
 from longstream.bus.kafka.bus import KafkaBus
 from longstream.bus.kafka.roll import present_member_id, strike_off
+from longstream.bus.kafka.transactions import Transactions
 from longstream.bus.kafka.watchdog import watched
 from longstream.bus.kafka.wire import Cluster, parse_servers
 from longstream.errors import Corrupt, Fenced, Unavailable
@@ -157,3 +158,24 @@ def test_a_member_that_was_put_out_comes_back_though_it_acts_as_soon_as_it_may(
         else:
             pytest.fail("refused for ever")
         assert present_member_id(cluster, group, "member") not in (None, member_id)
+
+
+def test_a_member_that_was_refused_and_then_replaced_by_name_ends(
+    broker: LocalBroker, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found by a campaign: it only polled from then on, and kafka-python tells nobody who only polls."""
+
+    def refused(*_: object) -> NoReturn:
+        raise kafka_errors.IllegalGenerationError
+
+    with opened(broker, group) as (bus, _, subscription), KafkaBus(parse_servers(broker.address)) as other:
+        [partition] = bus.partitions(f"{group}-in")
+        with monkeypatch.context() as patched:
+            patched.setattr(Transactions, "act", refused)
+            with pytest.raises(Fenced, match="moved on"):
+                subscription.commit([], {partition: 0})
+        successor = other.subscribe(group, [f"{group}-in"], "member")
+        gain(successor, 1)
+        with pytest.raises(Fenced, match="no place"):
+            gain(subscription, 1)
+        successor.commit([], {partition: 0})
