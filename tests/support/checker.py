@@ -37,10 +37,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One call of commit: how many records it wanted to write to `out`."""
+    """One call of commit: how many records it wanted to write to `out`, and of how many partitions the state."""
 
     outputs: int
     told: Told
+    states: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,8 +156,9 @@ def _attempts(evidence: Evidence) -> Iterator[str]:
     yield from (f"attempt {name} was never journaled" for name in sorted(unknown))
     for name, attempt in evidence.attempts.items():
         seen = (copied[name], counted[name])
-        if seen not in {(0, 0), (attempt.outputs, 1)}:
-            yield f"torn: of attempt {name} {seen[0]} of {attempt.outputs} copies and {seen[1]} states are visible"
+        if seen not in {(0, 0), (attempt.outputs, attempt.states)}:
+            wanted = f"{attempt.outputs} copies and {seen[1]} of {attempt.states} states"
+            yield f"torn: of attempt {name} {seen[0]} of {wanted} are visible"
         if attempt.told is Told.DONE and not any(seen):
             yield f"lost: attempt {name} was acknowledged"
         if attempt.told is Told.REFUSED and any(seen):

@@ -112,7 +112,8 @@ class JournaledSubscription:
         self._attempts += 1
         name = f"{self._life}-{self._attempts}"
         named = [replace(one, headers=(*one.headers, ("attempt", name.encode()))) for one in outputs]
-        self._journal.note(attempt=name, outputs=sum(one.topic == OUT for one in outputs))
+        copies = sum(one.topic == OUT for one in outputs)
+        self._journal.note(attempt=name, outputs=copies, states=len(positions))
         try:
             self._inner.commit(named, positions)
         except SuiteError as error:

@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -230,6 +230,9 @@ def _batches(folder: Path) -> dict[str, Batch]:
 def _attempts(folder: Path) -> dict[str, Attempt]:
     found: dict[str, Attempt] = {}
     for fact in facts(*folder.glob("*.relay")):
-        outputs = fact["outputs"] if "outputs" in fact else found[fact["attempt"]].outputs
-        found[fact["attempt"]] = Attempt(outputs, Told(fact.get("told", "nothing")))
+        name, told = fact["attempt"], Told(fact.get("told", "nothing"))
+        if "outputs" in fact:
+            found[name] = Attempt(fact["outputs"], told, fact["states"])
+        else:
+            found[name] = replace(found[name], told=told)
     return found
