@@ -95,7 +95,11 @@ def prepare(connection: sqlite3.Connection, page_bytes: int, persistently: Calla
     Raises Refused for another program's database and for a newer format.
     """
     connection.execute(f"PRAGMA page_size = {page_bytes}")
-    _check(connection)
+    connection.execute("BEGIN")  # one moment's file: another process may just be making it
+    try:
+        _check(connection)
+    finally:
+        connection.execute("COMMIT")
     persistently("PRAGMA journal_mode = WAL")
     persistently("BEGIN IMMEDIATE")
     try:

@@ -10,12 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from longstream.bus import Output, Partition, Topic
 from longstream.bus.embedded import EmbeddedBus
 from longstream.bus.embedded_log import decode_headers, encode_headers, fair_shares
+from longstream.bus.embedded_schema import prepare
 from longstream.bus.embedded_store import Store
 from longstream.errors import Corrupt, Refused, StorageFull, Unavailable
 from tests.support.buses import contents, copies, ends_of, gain, numbered, take
@@ -102,6 +104,30 @@ def test_threads_of_one_process_write_at_once(log: Path) -> None:
         assert [record.offset for record in records] == list(range(160))
         for name in range(8):
             assert [r.value for r in records if r.key == b"%d" % name] == [b"%d" % n for n in range(20)]
+
+
+def test_a_log_that_another_process_is_just_making_is_no_other_programs(log: Path) -> None:
+    """Seen once, of two replicas that were started on an empty folder."""
+
+    class Interrupted(sqlite3.Connection):
+        """Between two looks at the file, the other process makes its log if it can."""
+
+        asked = 0
+
+        def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+            if sql == "PRAGMA user_version" and not self.asked:
+                self.asked += 1
+                with (
+                    closing(sqlite3.connect(log, isolation_level=None, timeout=0)) as other,
+                    suppress(sqlite3.OperationalError),  # it waits for this look, as it should
+                ):
+                    prepare(other, 4096, other.execute)  # type: ignore[arg-type]
+            return super().execute(sql, *parameters)
+
+    with closing(sqlite3.connect(log, isolation_level=None, factory=Interrupted)) as connection:
+        prepare(connection, 4096, connection.execute)  # type: ignore[arg-type]
+        assert connection.asked == 1
+    EmbeddedBus(log).close()
 
 
 def test_another_programs_database_is_refused(log: Path) -> None:
