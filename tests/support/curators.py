@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from longstream.bus.opening import open_bus
 from longstream.client import Addresses, Client, Document, Pair, Patience
 from longstream.errors import SuiteError
 from longstream.health import ask_health
@@ -26,7 +25,7 @@ from tests.support.campaign import FOLDERS, Setting, free_port_base
 from tests.support.crew import Crew
 from tests.support.nemesis import Fault, Wire
 from tests.support.proxy import Proxy
-from tests.support.relays import revive, stop
+from tests.support.relays import created, revive, stop
 from tests.support.stages import PIPELINE
 
 R = TypeVar("R")
@@ -77,8 +76,8 @@ class Curators:
 
     def begin(self, curators: int) -> None:
         """Create the topics, start the services, and let documents, pairs and cuts come in until `settle`."""
-        with open_bus(f"kafka:{self.proxy.address}") as bus:
-            bus.create_topics(topics(self.setting.layout))
+        made = partial(created, f"kafka:{self.proxy.address}", topics(self.setting.layout))
+        self.crew.until(made, PATIENCE_S, "the topics are created")
         for _ in range(curators):
             self.join()
             self.crew.until(lambda: self._ready(*self._addresses), PATIENCE_S, "the first curators are ready")

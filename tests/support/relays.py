@@ -8,12 +8,14 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from longstream.bus import Topic
 from longstream.bus.opening import open_bus
 from longstream.errors import Unavailable
 from scripts.kafka import LocalBroker, NoBroker, free_port
@@ -39,6 +41,16 @@ def behind_a_proxy(folder: Path) -> Iterator[tuple[LocalBroker, Proxy]]:
         yield broker, proxy
 
 
+def created(url: str, topics: Iterable[Topic]) -> bool:
+    """Create the topics; False if the broker was away."""
+    try:
+        with open_bus(url) as bus:
+            bus.create_topics(topics)
+    except Unavailable:
+        return False
+    return True
+
+
 @dataclass(slots=True)
 class Relays:
     """The processes of a campaign at bus level, and each fault's act."""
@@ -53,7 +65,7 @@ class Relays:
 
     def begin(self, relays: int) -> None:
         """Create the topics, and start a feeder and so many relays."""
-        self.crew.until(self._created, PATIENCE_S, "the topics are created")
+        self.crew.until(partial(created, self._url, TOPICS), PATIENCE_S, "the topics are created")
         self._start(FEEDER, "feed")
         for _ in range(relays):
             self.join()
@@ -98,14 +110,6 @@ class Relays:
         for name in self.crew.names("relay"):
             self.crew.leave(name)
         self.crew.until(self.crew.all_ended, PATIENCE_S, f"{self.crew.names('')} and the sleepers end")
-
-    def _created(self) -> bool:
-        try:
-            with open_bus(self._url) as bus:
-                bus.create_topics(TOPICS)
-        except Unavailable:
-            return False
-        return True
 
     def _start(self, name: str, act: str) -> None:
         argv = [sys.executable, "-m", "tests.support.relay", act, self._url, "--member", name]

@@ -102,9 +102,8 @@ class Transactions:
             if not attempt.deciding and not isinstance(error, OUTBID):
                 _abort(producer)
             self.close()
-            if (
-                attempt.deciding
-            ):  # whatever it says: the broker may have ended the transaction before it said so
+            if attempt.deciding:
+                # Whatever it says: the broker may have ended the transaction before it said so.
                 raise Undecided from told
             raise error from told
         return attempt.sent

@@ -175,9 +175,8 @@ class Keeper:
             if error.retryable:
                 raise
             raise ControlFailed(f"a control record cannot be applied: {error.message}") from error
-        except (
-            Exception
-        ) as error:  # else it would be one more dead letter, and the others would go on without it
+        except Exception as error:
+            # Else it would be one more dead letter, and the other partitions would go on without it.
             raise ControlFailed("a control record cannot be applied; the log has why") from error
 
     def _logged(self, partition: int, name: str, identifier: str, kept: KeptExample | None) -> Output:
