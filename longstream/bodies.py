@@ -9,7 +9,6 @@ an error, not an empty message. Only `Bodies.sent_ahead` writes that header: no 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from longstream.bus import Output, Record
 from longstream.errors import BodyLost, Corrupt, InvalidInput, NotFound, TooLarge, Unavailable
@@ -86,10 +85,10 @@ class Bodies:
         except OSError as error:
             raise Unavailable(f"the storage cannot be read: {error.strerror or error}") from error
         else:
-            return replace(record, value=value, headers=_without_claim(record))
+            return record._replace(value=value, headers=_without_claim(record))
         place = f"{record.partition}@{record.offset}"
         told = (_last(record, REFERENCE) or b"nowhere").decode(errors="replace")[:100]
-        return replace(record, fault=BodyLost(f"the value of {place} lies at {told}: {why}"))
+        return record._replace(fault=BodyLost(f"the value of {place} lies at {told}: {why}"))
 
     def _claim(self, output: Output, value: bytes | None) -> Output:
         if value is None or len(value) <= self._above_bytes or value == ELSEWHERE:
@@ -99,7 +98,7 @@ class Bodies:
         except OSError as error:
             raise Unavailable(f"the storage cannot be written: {error.strerror or error}") from error
         claim = ((REFERENCE, address.encode()), (SIZE, b"%d" % len(value)))
-        return replace(output, value=ELSEWHERE, headers=(*output.headers, *claim))
+        return output._replace(value=ELSEWHERE, headers=(*output.headers, *claim))
 
 
 def _last(record: Record, name: str) -> bytes | None:

@@ -6,7 +6,7 @@ another dead letter and carry such headers itself, so what counts is the last of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from google.protobuf.message import Message
 
@@ -113,7 +113,7 @@ def _cut(whole: Output, why: Headers) -> Output:
     """The beginning of what no record could hold: a dead letter that cannot be written would stop its stream."""
     value = whole.value or b""
     mark = (_CUT, str(len(value)).encode())
-    return replace(whole, key=b"", value=value[:MAX_BODY_BYTES], headers=(*why, mark))
+    return whole._replace(key=b"", value=value[:MAX_BODY_BYTES], headers=(*why, mark))
 
 
 def _why(error: SuiteError, origin: str, attempt: int) -> Headers:

@@ -14,19 +14,19 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from longstream.bus import Headers, Output, Record
 
 TRACEPARENT = "traceparent"
 CONTENT_TYPE = b"application/protobuf"
 _SAMPLED = 0x01
+_ZEROS = bytes(8)
 _FORM = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.ASCII | re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(NamedTuple):
     """Where in which trace we are. trace_id: 32 hex digits; span_id: 16; neither is all zeros."""
 
     trace_id: str
@@ -136,14 +136,9 @@ def produced(output: Output) -> Output:
     context = current_trace()
     if context is None or (output.headers and any(name == TRACEPARENT for name, _ in output.headers)):
         return output
-    # Spelled out: `replace` takes three times as long, and every record of every worker comes by here.
-    return Output(
-        topic=output.topic,
-        key=output.key,
-        value=output.value,
-        partition=output.partition,
-        headers=(*output.headers, (TRACEPARENT, context.traceparent().encode())),
-    )
+    # `_replace` takes twice as long, and every record of every worker comes by here.
+    topic, key, value, partition, headers = output
+    return Output(topic, key, value, partition, (*headers, (TRACEPARENT, context.traceparent().encode())))
 
 
 def with_trace(metadata: Sequence[tuple[str, str | bytes]] | None) -> tuple[tuple[str, str | bytes], ...]:
@@ -166,5 +161,5 @@ def _random_hex(size: int) -> str:
     # All zeros means "no context" to a reader; one draw in 2**64 would say so.
     while True:
         drawn = os.urandom(size)
-        if any(drawn[:8]) and any(drawn[-8:]):
+        if drawn[:8] != _ZEROS and drawn[-8:] != _ZEROS:
             return drawn.hex()

@@ -16,7 +16,6 @@ import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -111,7 +110,7 @@ class JournaledSubscription:
     def commit(self, outputs: Sequence[Output], positions: Mapping[Partition, int]) -> None:
         self._attempts += 1
         name = f"{self._life}-{self._attempts}"
-        named = [replace(one, headers=(*one.headers, ("attempt", name.encode()))) for one in outputs]
+        named = [one._replace(headers=(*one.headers, ("attempt", name.encode()))) for one in outputs]
         copies = sum(one.topic == OUT for one in outputs)
         self._journal.note(attempt=name, outputs=copies, states=len(positions))
         try:

@@ -203,13 +203,8 @@ def _placed(output: Output, partitions: int) -> Output:
     """The output with its partition. Raises if it is too large, or names a partition that its topic lacks."""
     check_size(output)
     if output.partition is None:
-        return Output(  # spelled out, since `replace` takes three times as long
-            topic=output.topic,
-            key=output.key,
-            value=output.value,
-            partition=partition_for(output.key, partitions),
-            headers=output.headers,
-        )
+        topic, key, value, _, headers = output  # `_replace` takes twice as long
+        return Output(topic, key, value, partition_for(key, partitions), headers)
     if not 0 <= output.partition < partitions:
         raise InvalidInput(f"topic {output.topic} has no partition {output.partition}", field="partition")
     return output

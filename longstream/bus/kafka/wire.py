@@ -209,12 +209,12 @@ def records_of(batches: Mapping[TopicPartition, Sequence[Any]]) -> list[Record]:
     """What a poll returned, as records."""
     return [
         Record(
-            partition=partition,
-            offset=message.offset,
-            key=message.key or b"",
-            value=message.value,
-            headers=tuple(message.headers),
-            timestamp_ms=message.timestamp,
+            partition,
+            message.offset,
+            message.key or b"",
+            message.value,
+            tuple(message.headers),
+            message.timestamp,
         )
         for partition, batch in ((partition_of(name), batch) for name, batch in batches.items())
         for message in batch
