@@ -109,9 +109,9 @@ class _Counting(WorkerMetrics):
         self.ended = 0.0
         self._missing = count
 
-    def left(self, topic: str, records: int) -> None:
-        """These are committed."""
-        super().left(topic, records)
+    def committed(self, topic: str, records: int, dead: int) -> None:
+        """See `WorkerMetrics`."""
+        super().committed(topic, records, dead)
         self._missing -= records
         if self._missing == 0:
             self.ended = time.perf_counter()

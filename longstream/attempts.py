@@ -99,7 +99,6 @@ class Attempts:
         except Exception:
             _log.exception("handler failed", extra={"record": f"{record.partition}@{record.offset}"})
             return self._dead_letter(flight, SuiteError("unexpected failure; the log has it"))
-        self._metrics.handled(record.partition.topic)
         return outputs
 
     def _dead_letter(self, flight: Flight, error: SuiteError) -> list[Output]:
@@ -113,6 +112,7 @@ class Attempts:
             },
         )
         self._metrics.dead(record.partition.topic, error.reason)
+        flight.dead = True
         return [dead_letter(record, error, flight.tries), *self._handler.refuse(record, error)]
 
 

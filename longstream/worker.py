@@ -270,7 +270,7 @@ class Worker:
         if window is None:
             return False
         window.drop()
-        self._metrics.left(partition.topic, len(window))
+        self._metrics.lost(partition.topic, len(window))
         return True
 
     def _commit_finished(self, subscription: Subscription) -> None:
@@ -299,7 +299,7 @@ class Worker:
             crash_point("worker.commit.after")
             for partition, prefix in due.items():
                 self._windows[partition].committed(prefix)
-                self._metrics.left(partition.topic, prefix.records)
+                self._metrics.committed(partition.topic, prefix.records, prefix.dead)
         elif len(due) > 1:  # nothing was written, and not all of them need have gone
             for partition, prefix in due.items():
                 self._commit(subscription, {partition: prefix})

@@ -37,6 +37,7 @@ class _Series:
     """What every record of a topic moves; looked up once, since the lookup costs more than the counting."""
 
     handled: Counter
+    dead: Counter
     seconds: Histogram
     in_flight: Gauge
 
@@ -47,7 +48,7 @@ class WorkerMetrics:
     def __init__(self, metrics: Metrics, topics: Sequence[str]) -> None:
         reasons = error_reasons()
         self._records = metrics.counter(
-            "worker_records_total", "Records worked off, by outcome.", topic=topics, outcome=_OUTCOMES
+            "worker_records_total", "Records committed, by outcome.", topic=topics, outcome=_OUTCOMES
         )
         self._seconds = metrics.histogram(
             "worker_handle_seconds",
@@ -87,21 +88,23 @@ class WorkerMetrics:
         """From a record's first try to its outputs."""
         self._series(topic).seconds.observe(seconds)
 
-    def handled(self, topic: str) -> None:
-        """A record has its outputs."""
-        self._series(topic).handled.inc()
-
     def dead(self, topic: str, reason: str) -> None:
         """A record goes to the dead letters."""
-        self._records.labels(topic=topic, outcome="dead_lettered").inc()
         self._dead.labels(topic=topic, reason=reason).inc()
 
     def retried(self, topic: str, reason: str) -> None:
         """A try failed; another follows."""
         self._retries.labels(topic=topic, reason=reason).inc()
 
-    def left(self, topic: str, records: int) -> None:
-        """Records are no longer in flight: committed, or lost with their partition."""
+    def committed(self, topic: str, records: int, dead: int) -> None:
+        """Records are written off, so many of them as dead letters."""
+        series = self._series(topic)
+        series.handled.inc(records - dead)
+        series.dead.inc(dead)
+        series.in_flight.dec(records)
+
+    def lost(self, topic: str, records: int) -> None:
+        """Records in flight went with their partition."""
         self._series(topic).in_flight.dec(records)
 
     def _look(self) -> dict[tuple[str | int, ...], tuple[float, float]]:
@@ -121,6 +124,7 @@ class WorkerMetrics:
     def _look_up(self, topic: str) -> _Series:
         return _Series(
             handled=self._records.labels(topic=topic, outcome="handled"),
+            dead=self._records.labels(topic=topic, outcome="dead_lettered"),
             seconds=self._seconds.labels(topic=topic),
             in_flight=self._in_flight.labels(topic=topic),
         )

@@ -64,7 +64,10 @@ class Record(NamedTuple):
 
     def header(self, name: str) -> bytes | None:
         """The first header of that name, or None."""
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:
+            if key == name:
+                return value
+        return None
 
 
 class Output(NamedTuple):

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from longstream.bus import Bus, Output, Partition, Record
+from longstream.bus import Bus, Output, Partition, Record, Topic
 from longstream.bus.embedded import EmbeddedBus
-from longstream.errors import ControlFailed, Fenced
+from longstream.errors import ControlFailed, Fenced, InvalidInput
 from tests.support.working import Shop, Told, opened, soon
 
 PARTITIONS = 4
@@ -92,3 +92,31 @@ def test_a_partition_that_stops_the_worker_undoes_no_other_s_work(shop: Shop) ->
     soon(lambda: worker.failed() is not None)
     assert isinstance(worker.failed(), ControlFailed)
     assert len(shop.copied()) == PARTITIONS - 1
+
+
+@dataclass
+class Picky(Told):
+    """Refuses one value, and copies the others."""
+
+    def handle(self, record: Record) -> Sequence[Output]:
+        if record.value == b"bad":
+            raise InvalidInput("cannot be read")
+        return super().handle(record)
+
+
+def test_a_record_is_counted_once_by_its_outcome_when_it_is_committed(shop: Shop) -> None:
+    shop.bus.create_topics([Topic(name=f"{shop.source}.dlq", partitions=1, cleanup="delete")])
+    in_each(shop, b"a")
+    shop.send(1, b"bad")
+    watched = Watched(shop.bus, refused=2)  # what is refused was handled, twice in part, and is not committed
+    bench = shop.work(Picky(shop.target), bus=watched)
+
+    def counted() -> dict[str, float]:
+        outcomes = ("handled", "dead_lettered")
+        return {
+            told: bench.sample("worker_records_total", topic=shop.source, outcome=told) for told in outcomes
+        }
+
+    soon(lambda: counted()["dead_lettered"] == 1)
+    soon(lambda: bench.sample("worker_in_flight_records", topic=shop.source) == 0)
+    assert counted() == {"handled": PARTITIONS - 1, "dead_lettered": 1}
