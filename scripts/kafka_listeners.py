@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-512")
+_AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 _LOGIN = "org.apache.kafka.common.security.scram.ScramLoginModule required;"
 
 
@@ -39,6 +40,8 @@ class Secured:
     """PEM file of the authority that signs clients' certificates."""
     users: Mapping[str, str]
     """Passwords by user; taken over when the broker's folder is new."""
+    granting: bool = False
+    """Whether users may do only what they were granted; who comes by the plaintext port may do everything."""
 
     def settings(self) -> dict[str, str]:
         """The lines of server.properties that are theirs alone."""
@@ -53,6 +56,8 @@ class Secured:
             prefix = f"listener.name.{each.name.lower()}"
             lines[f"{prefix}.ssl.client.auth"] = "required" if each.client_certificate else "none"
             lines |= {f"{prefix}.{name.lower()}.sasl.jaas.config": _LOGIN for name in MECHANISMS}
+        if self.granting:
+            lines |= {"authorizer.class.name": _AUTHORIZER, "super.users": "User:ANONYMOUS"}
         return lines
 
     def format_arguments(self) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from kafka import errors as kafka_errors
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import TopicAlreadyExistsError
 
 from longstream.bus import Topic, TopicChange
 from longstream.bus.kafka.wire import MAX_BATCH_BYTES
@@ -66,7 +66,7 @@ def apply(admin: Any, topics: Iterable[Topic]) -> None:
         admin.alter_configs(wanted, incremental=True)
     if missing := {topic.name: topic for topic in topics if topic.name not in seen.found}:
         # Another program may create one at the same moment; the others of the request are created all the same.
-        with suppress(TopicAlreadyExistsError):
+        with suppress(kafka_errors.TopicAlreadyExistsError):
             admin.create_topics({name: _new(topic, seen.usual_copies) for name, topic in missing.items()})
         admin.wait_for_topics(list(missing))
 
@@ -120,7 +120,7 @@ def _refused(topic: Topic, found: _Found) -> str:
 
 
 def _look(admin: Any, topics: Iterable[Topic]) -> _Seen:
-    described = {found["name"]: found["partitions"] for found in admin.describe_topics()}
+    described = dict(_described(admin, [topic.name for topic in topics]))
     settings = _settings(admin, [topic.name for topic in topics if topic.name in described])
     found = {
         name: _Found(
@@ -133,11 +133,24 @@ def _look(admin: Any, topics: Iterable[Topic]) -> _Seen:
     return _Seen(found, min(len(admin.describe_cluster()["brokers"]), _COPIES))
 
 
+def _described(admin: Any, names: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
+    """The partitions of those topics that are there. Asked by name: a list of all leaves out what one may not see."""
+    for found in admin.describe_topics(names):
+        error = kafka_errors.for_code(found["error_code"])
+        if error is kafka_errors.NoError:
+            yield found["name"], found["partitions"]
+        elif error is not kafka_errors.UnknownTopicOrPartitionError:
+            raise error(found["name"])
+
+
 def _settings(admin: Any, names: Iterable[str]) -> dict[str, dict[str, str]]:
     resources = [_resource(name, None) for name in names]
     if not resources:
         return {}
     described = admin.describe_configs(resources, config_filter="all")[ConfigResourceType.TOPIC.name.lower()]
+    for name, settings in described.items():
+        if not settings:  # kafka-python does not tell that they may not be seen
+            raise kafka_errors.TopicAuthorizationFailedError(name)
     return {
         name: {key: entry["value"] for key, entry in settings.items()} for name, settings in described.items()
     }

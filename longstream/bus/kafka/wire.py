@@ -183,7 +183,7 @@ def translated() -> Iterator[None]:
     except kafka_errors.AuthorizationError as error:
         raise Refused(
             f"Kafka's user may not do this ({type(error).__name__}): grant the rights on topics, groups and "
-            f"transactional ids that docs/operations.md lists"
+            f"transactional ids that docs/kafka.md lists"
         ) from error
     except kafka_errors.SaslAuthenticationFailedError as error:
         raise Refused(
