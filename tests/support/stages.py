@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import random
 import shutil
+import sqlite3
+import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -156,8 +159,9 @@ class Stages:
         self.setting = setting
 
     def copy(self, stage: Stage, into: Path) -> Path:
-        """The data folder as the undisturbed run left it at that stage. Returns into."""
+        """The data folder as the undisturbed run left it at that stage, a moment ago. Returns into."""
         shutil.copytree(self.at(stage), into)
+        _renew(into / "log.sqlite")
         return into
 
     def at(self, stage: Stage) -> Path:
@@ -188,6 +192,15 @@ class Stages:
             campaign.start(service)
             campaign.until(lambda: idle(campaign.log, service))
             campaign.stop()
+
+
+def _renew(log: Path) -> None:
+    """Let the newest record be of now: in a long run of tests a stage grows old, and its log would be tidied."""
+    with closing(sqlite3.connect(log)) as connection, connection:
+        connection.execute(
+            "UPDATE records SET timestamp_ms = timestamp_ms + ? - (SELECT max(timestamp_ms) FROM records)",
+            (int(time.time() * 1000),),
+        )
 
 
 _MAKERS: dict[Stage, Callable[[Stages, Path], None]] = {
