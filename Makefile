@@ -6,6 +6,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 ROUNDS ?= 5
+PROCESSES ?= 2
 
 # No package that we use may report home or ask a hub, in no command run from here.
 export DO_NOT_TRACK := 1
@@ -28,8 +29,8 @@ demo: setup ## Documents in, a judged model out; MODEL=path-or-hub-id DOCS=folde
 		$(if $(filter kafka,$(BUS)),--kafka)
 
 .PHONY: test
-test: setup ## Run all tests; ARGS="-k bus -x" goes to pytest
-	@$(BIN)/pytest $(ARGS) || { printf '\nNext: make test ARGS="--lf -x" repeats the first failure alone.\n'; exit 1; }
+test: setup ## Run all tests, two files at a time (PROCESSES=2); ARGS="-k bus -x" goes to pytest
+	@$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS) || { printf '\nNext: make test ARGS="--lf -x" repeats the first failure alone.\n'; exit 1; }
 	@printf '\nNext: `make demo` shows the whole loop at work; docs/verified.md says which test shows which claim.\n'
 
 .PHONY: check

@@ -23,6 +23,8 @@ JARS = _HERE.parent.parent / ".cache" / "kafka" / "4.3.0"
 _FETCH_S = 180.0
 _START_S = 120.0
 _STOP_S = 20.0
+port_range = range(16_000, 32_000)
+"""Below the ports that systems give to clients, so that none of them can take one while its server is away."""
 _given: set[int] = set()
 
 
@@ -195,12 +197,9 @@ def _identity() -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, and that this program has not been given before.
-
-    It lies below those that systems give to clients, so that none of them can take it while its server is away.
-    """
+    """A port of the range that nobody listens on now, and that this program has not been given before."""
     while True:
-        port = random.randrange(16_000, 32_000)
+        port = random.choice(port_range)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

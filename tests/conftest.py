@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+from scripts import kafka
 from scripts.kafka import LocalBroker
 from tests.support import broker as brokers
 
@@ -24,7 +25,14 @@ settings.load_profile("gate")
 
 
 def pytest_configure() -> None:
-    """Let the programs that tests start hear Ctrl-C, also where a shell in the background has it ignored."""
+    """Let the programs that tests start hear Ctrl-C, also where a shell in the background has it ignored.
+
+    A process of several (pytest-xdist) draws its ports where no other one does.
+    """
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        number, count = int(worker.removeprefix("gw")), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        size = len(kafka.port_range) // count
+        kafka.port_range = kafka.port_range[number * size : (number + 1) * size]
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -22,6 +22,7 @@ from longstream.errors import Refused, SuiteError
 from longstream.health import ask_health
 from longstream.suite import ORDER, SuiteOptions, check_ports, programs
 from longstream.topics import Layout
+from scripts import kafka
 from tests.support.logfile import LogFile
 from tests.support.logreader import broken_after_a_kill
 
@@ -214,8 +215,8 @@ class Campaign:
 
 
 def free_port_base(options: SuiteOptions, beside: int = 0) -> int:
-    """A run of free ports below those that the system gives to outgoing connections."""
-    bases = list(range(12_000, 32_000, 20))
+    """A run of free ports."""
+    bases = list(kafka.port_range[::20])
     random.Random(os.getpid() + time.monotonic_ns()).shuffle(bases)
     for base in bases:
         if base != beside:

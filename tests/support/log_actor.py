@@ -10,14 +10,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
-from longstream.bus import Bus, Output, Partition, Polled, Record, Subscription, Topic
+from longstream.bus import Bus, Output, Partition, Polled, Record, Topic
 from longstream.bus.embedded import EmbeddedBus
 from longstream.bus.opening import open_bus
 from longstream.errors import Fenced, Unavailable
 from longstream.view import read_to_end
 from tests.support.buses import ends_of
+
+R = TypeVar("R")
 
 
 def topics_of(prefix: str = "") -> tuple[Topic, ...]:
@@ -50,23 +54,27 @@ def relay(bus: Bus, arguments: argparse.Namespace) -> None:
     subscription = bus.subscribe(group, [read], arguments.member)
     # Up to the last record and not up to the end: what ends a transaction takes an offset too.
     ends = ends_of(read_to_end(bus, bus.partitions(read)))
-    while any((bus.committed(group, partition) or 0) < end for partition, end in ends.items()):
-        polled: Polled = subscription.poll(arguments.batch, 0.2)
+
+    def left(partition: Partition) -> bool:
+        return (patiently(lambda: bus.committed(group, partition)) or 0) < ends[partition]
+
+    while any(map(left, ends)):
+        polled: Polled = patiently(lambda: subscription.poll(arguments.batch, 0.2))
         if not polled.records:
             continue
         if arguments.hold:
             print("holding", flush=True)
             sys.stdin.readline()
-        commit(subscription, outputs_of(polled.records, arguments.prefix), ends_of(polled.records))
+        outputs = outputs_of(polled.records, arguments.prefix)
+        patiently(partial(subscription.commit, outputs, ends_of(polled.records)))
     subscription.close()
 
 
-def commit(subscription: Subscription, outputs: list[Output], positions: dict[Partition, int]) -> None:
-    """Commit as a worker does: while the log is away, try again."""
+def patiently(act: Callable[[], R]) -> R:
+    """As a worker does: while the log is away, try again."""
     while True:
         try:
-            subscription.commit(outputs, positions)
-            return
+            return act()
         except Unavailable:
             time.sleep(0.1)
 
