@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from longstream.bus import MAX_RECORD_BYTES, Headers, Output, Partition, Position, Record, Topic, TopicChange
+from longstream.bus.embedded_store import Damaged
 from longstream.bus.partitioner import partition_for
 from longstream.errors import InvalidInput, NotFound, Refused, TooLarge
 
@@ -69,16 +70,19 @@ def encode_headers(headers: Headers) -> bytes | None:
 
 
 def decode_headers(data: bytes | None) -> Headers:
-    """The inverse of `encode_headers`."""
+    """The inverse of `encode_headers`. Raises Damaged for what that never wrote."""
     headers: list[tuple[str, bytes]] = []
     at = 0
-    while data is not None and at < len(data):
-        name_bytes, value_bytes = struct.unpack_from("<II", data, at)
-        at += 8
-        headers.append(
-            (data[at : at + name_bytes].decode(), data[at + name_bytes : at + name_bytes + value_bytes])
-        )
-        at += name_bytes + value_bytes
+    try:
+        while data is not None and at < len(data):
+            name_bytes, value_bytes = struct.unpack_from("<II", data, at)
+            at += 8
+            headers.append(
+                (data[at : at + name_bytes].decode(), data[at + name_bytes : at + name_bytes + value_bytes])
+            )
+            at += name_bytes + value_bytes
+    except (struct.error, UnicodeDecodeError, TypeError) as error:
+        raise Damaged(f"headers cannot be read: {error}") from error
     return tuple(headers)
 
 

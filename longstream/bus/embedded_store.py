@@ -32,6 +32,10 @@ _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _AWAY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR})
 
 
+class Damaged(sqlite3.DatabaseError):
+    """What a column holds is not what any program of the suite writes there."""
+
+
 def _primary_code(error: sqlite3.Error) -> int:
     # An extended code, such as SQLITE_IOERR_WRITE, carries its family in the low byte.
     return int(getattr(error, "sqlite_errorcode", None) or sqlite3.SQLITE_ERROR) & 0xFF
@@ -44,7 +48,8 @@ def _as_suite_error(error: sqlite3.Error, path: Path) -> SuiteError | None:
         return StorageFull(
             f"no space is left for the log {path}; nothing was written, free space and try again"
         )
-    if code in _DAMAGED:
+    # A damaged page may also give a blob as text, for which SQLite's module has no code of its own.
+    if code in _DAMAGED or isinstance(error, Damaged) or "decode to UTF-8" in str(error):
         return Corrupt(
             f"the log {path} is damaged or no log: stop all that use it, keep a copy, then bring back a "
             f"backup or salvage what can be read with SQLite's `.recover`"

@@ -222,7 +222,7 @@ class KafkaSubscription:
             return None
         with translated():
             self._transactions.open()  # before any state is restored: it ends what a former holder left open
-            names = {topic_partition(partition): partition for partition in came}
+            names = {topic_partition(partition): partition for partition in sorted(came)}
             begins = self._consumer.beginning_offsets(list(names), timeout_ms=_CALL_MS)
             ends = self._consumer.end_offsets(list(names), timeout_ms=_CALL_MS)
             starts = {name: self._begin(name, int(begins[name]), int(ends[name])) for name in names}

@@ -165,6 +165,17 @@ def test_damaged_pages_are_corrupt_and_never_records(log: Path) -> None:
         contents(bus, "in")
 
 
+@pytest.mark.parametrize("headers", ["x'ff'", "x'01000000ffffffffff'", "CAST(x'fffefdfc' AS TEXT)", "12"])
+def test_headers_that_nobody_wrote_are_corrupt(log: Path, headers: str) -> None:
+    with EmbeddedBus(log) as bus:
+        bus.create_topics(TOPICS)
+        bus.publish([Output(topic="in", key=b"k", value=b"v")])
+    with closing(sqlite3.connect(log)) as connection, connection:
+        connection.execute(f"UPDATE records SET headers = {headers}")
+    with EmbeddedBus(log) as bus, pytest.raises(Corrupt, match="recover"):
+        contents(bus, "in")
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MB of its own."""
