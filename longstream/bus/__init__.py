@@ -51,7 +51,7 @@ class Record(NamedTuple):
     """What a reader gets: raw bytes, parsed by the handler and by nobody before it."""
 
     # A named tuple, as Output is: every record of every worker is made and passed on, and a frozen dataclass takes
-    # three times as long to make.
+    # two to three times as long to make.
 
     partition: Partition
     offset: int

@@ -39,7 +39,7 @@ class TraceContext(NamedTuple):
 
     def traceparent(self) -> str:
         """The header's value, version 00."""
-        return f"00-{self.trace_id}-{self.span_id}-{'01' if self.sampled else '00'}"
+        return f"00-{self.trace_id}-{self.span_id}-{_SAMPLED if self.sampled else 0:02x}"
 
 
 _current: ContextVar[TraceContext | None] = ContextVar("trace_context", default=None)

@@ -14,7 +14,7 @@ from longstream.bus import Output, Partition, Position, Record, Topic, TopicChan
 from longstream.bus.kafka.expiry import Expiry
 from longstream.bus.kafka.membership import Membership
 from longstream.bus.kafka.subscription import KafkaSubscription
-from longstream.bus.kafka.topics import apply, changes
+from longstream.bus.kafka.topics import apply, changes, described
 from longstream.bus.kafka.transactions import OUTBID, Transactions, Undecided, where
 from longstream.bus.kafka.wire import (
     CALL_TIMEOUT_S,
@@ -76,6 +76,8 @@ class KafkaBus:
         topics = tuple(topics)
         missing = [topic.name for topic in topics if not self._count(topic.name)]
         if missing:
+            with self._cluster.administrating() as admin:
+                list(described(admin, missing))  # raises if they may only not be seen
             raise Unavailable(
                 f"the cluster has no topics {', '.join(missing)}; `longstream topics apply` creates them"
             )

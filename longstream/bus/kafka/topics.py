@@ -120,12 +120,12 @@ def _refused(topic: Topic, found: _Found) -> str:
 
 
 def _look(admin: Any, topics: Iterable[Topic]) -> _Seen:
-    described = dict(_described(admin, [topic.name for topic in topics]))
-    settings = _settings(admin, [topic.name for topic in topics if topic.name in described])
+    there = dict(described(admin, [topic.name for topic in topics]))
+    settings = _settings(admin, [topic.name for topic in topics if topic.name in there])
     found = {
         name: _Found(
-            partitions=len(described[name]),
-            copies=min((len(part["replica_nodes"]) for part in described[name]), default=0),
+            partitions=len(there[name]),
+            copies=min((len(part["replica_nodes"]) for part in there[name]), default=0),
             settings=told,
         )
         for name, told in settings.items()
@@ -133,8 +133,11 @@ def _look(admin: Any, topics: Iterable[Topic]) -> _Seen:
     return _Seen(found, min(len(admin.describe_cluster()["brokers"]), _COPIES))
 
 
-def _described(admin: Any, names: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
-    """The partitions of those topics that are there. Asked by name: a list of all leaves out what one may not see."""
+def described(admin: Any, names: Sequence[str]) -> Iterator[tuple[str, list[Any]]]:
+    """The partitions of those topics that are there. Raises what Kafka says of one that may not be seen.
+
+    Asked by name: a list of all leaves such a topic out, as if it were missing.
+    """
     for found in admin.describe_topics(names):
         error = kafka_errors.for_code(found["error_code"])
         if error is kafka_errors.NoError:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,25 @@ def until_refused(right: Right, house: House) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         ACTS[right.user](house)
+
+
+def test_who_may_see_no_topic_is_not_told_that_there_is_none(house: House) -> None:
+    what_the_administrator_does(house)
+    with ExitStack() as rights:
+        for right in RIGHTS:
+            if (right.user, right.resource) == (PROGRAMS, ResourceType.TOPIC):
+                rights.enter_context(house.without(right))
+        with house.bus(PROGRAMS) as bus:
+            soon(partial(refused, bus))
+
+
+def refused(bus: Bus) -> bool:
+    """Whether the broker has heard of it, and tells it as it is."""
+    try:
+        bus.prepare_topics(TOPICS.values())
+    except Refused as error:
+        return "docs/kafka.md" in error.message
+    return False
 
 
 @pytest.mark.parametrize("right", RIGHTS, ids=str)
