@@ -32,4 +32,5 @@ done
 for image in instructor trainer judge; do
     lock "$image" --constraint locks/dev-gpu.lock "${gpu[@]}"
 done
+lock torch --constraint locks/trainer.lock "${gpu[@]}"
 lock setup

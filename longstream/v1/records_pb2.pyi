@@ -363,18 +363,20 @@ class Release(_message.Message):
     def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Release.State, str]] = ..., parent_id: _Optional[str] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., rows_wanted: _Optional[int] = ..., rows_ready: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., exact: bool = ..., short: bool = ..., content_hash: _Optional[str] = ..., manifest_address: _Optional[str] = ..., data_card_address: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[Shard, _Mapping]]] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seen: _Optional[int] = ..., metric: _Optional[str] = ..., asked_by: _Optional[str] = ...) -> None: ...
 
 class TrainingCommand(_message.Message):
-    __slots__ = ("pipeline", "request_id", "request_hash", "create", "cancel")
+    __slots__ = ("pipeline", "request_id", "request_hash", "create", "cancel", "report")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_HASH_FIELD_NUMBER: _ClassVar[int]
     CREATE_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     request_id: str
     request_hash: str
     create: CreateTraining
     cancel: CancelTraining
-    def __init__(self, pipeline: _Optional[str] = ..., request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., create: _Optional[_Union[CreateTraining, _Mapping]] = ..., cancel: _Optional[_Union[CancelTraining, _Mapping]] = ...) -> None: ...
+    report: ReportTraining
+    def __init__(self, pipeline: _Optional[str] = ..., request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., create: _Optional[_Union[CreateTraining, _Mapping]] = ..., cancel: _Optional[_Union[CancelTraining, _Mapping]] = ..., report: _Optional[_Union[ReportTraining, _Mapping]] = ...) -> None: ...
 
 class CreateTraining(_message.Message):
     __slots__ = ("release_id", "recipe")
@@ -390,8 +392,22 @@ class CancelTraining(_message.Message):
     job_id: str
     def __init__(self, job_id: _Optional[str] = ...) -> None: ...
 
+class ReportTraining(_message.Message):
+    __slots__ = ("job_id", "attempt", "source", "number", "event")
+    JOB_ID_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    EVENT_FIELD_NUMBER: _ClassVar[int]
+    job_id: str
+    attempt: int
+    source: str
+    number: int
+    event: str
+    def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., source: _Optional[str] = ..., number: _Optional[int] = ..., event: _Optional[str] = ...) -> None: ...
+
 class TrainingJob(_message.Message):
-    __slots__ = ("pipeline", "id", "state", "release_id", "base_model", "recipe", "attempt", "step", "steps", "loss", "model_id", "reason", "create_time", "start_time", "end_time", "revision")
+    __slots__ = ("pipeline", "id", "state", "release_id", "base_model", "recipe", "attempt", "step", "steps", "loss", "model_id", "reason", "create_time", "start_time", "end_time", "revision", "events", "report_source", "report_number")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[TrainingJob.State]
@@ -422,6 +438,9 @@ class TrainingJob(_message.Message):
     START_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    REPORT_SOURCE_FIELD_NUMBER: _ClassVar[int]
+    REPORT_NUMBER_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     id: str
     state: TrainingJob.State
@@ -438,7 +457,10 @@ class TrainingJob(_message.Message):
     start_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     revision: PipelineRevision
-    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[TrainingJob.State, str]] = ..., release_id: _Optional[str] = ..., base_model: _Optional[str] = ..., recipe: _Optional[str] = ..., attempt: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., loss: _Optional[float] = ..., model_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ...) -> None: ...
+    events: int
+    report_source: str
+    report_number: int
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[TrainingJob.State, str]] = ..., release_id: _Optional[str] = ..., base_model: _Optional[str] = ..., recipe: _Optional[str] = ..., attempt: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., loss: _Optional[float] = ..., model_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., events: _Optional[int] = ..., report_source: _Optional[str] = ..., report_number: _Optional[int] = ...) -> None: ...
 
 class TrainingEvent(_message.Message):
     __slots__ = ("pipeline", "job_id", "attempt", "sequence", "time", "started", "step", "checkpoint", "finished", "failed")

@@ -25,7 +25,7 @@ from longstream.topics import (
 )
 from longstream.v1.records_pb2 import Model, OwnerState, Release, TrainingEvent, TrainingJob
 from longstream.v1.trainer_pb2_grpc import TrainerServiceStub, add_TrainerServiceServicer_to_server
-from longstream_trainer.launch import Attempt, Launcher
+from longstream_trainer.launch import Attempt, Launcher, Running
 from longstream_trainer.metrics import TrainerMetrics
 from longstream_trainer.owner import TrainerOwner, TrainerParts
 from longstream_trainer.report import Checkpoint, Done, Event, ExitCode, Failed, Started, Step
@@ -119,19 +119,24 @@ class Trainee:
         self.code = ExitCode.STOPPED if self.code is None else self.code
         self.stopped.set()
 
+    def leave(self) -> None:
+        self.stop()
+
 
 @dataclass
 class Trainees:
     """Implements `Launcher`; raises each of the errors once before it launches anything."""
 
+    outlive: bool = False
     errors: list[SuiteError] = field(default_factory=list)
     launched: list[Trainee] = field(default_factory=list)
 
-    def launch(self, attempt: Attempt) -> Trainee:
+    def launch(self, attempt: Attempt) -> Running:
         if self.errors:
             raise self.errors.pop(0)
-        self.launched.append(Trainee(attempt))
-        return self.launched[-1]
+        trainee = Trainee(attempt)
+        self.launched.append(trainee)
+        return trainee
 
     def next(self, number: int) -> Trainee:
         """The attempt launched as number-th, counted from 1."""

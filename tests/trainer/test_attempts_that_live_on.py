@@ -9,7 +9,7 @@ from pathlib import Path
 from longstream.errors import Fenced
 from longstream.topics import MODELS
 from longstream.v1.records_pb2 import Model, TrainingJob
-from longstream_trainer.launch import Attempt
+from longstream_trainer.launch import Attempt, Running
 from tests.support.house import opened, soon
 from tests.support.trainees import Trainee, Trainees, Trainer, started, step
 
@@ -32,9 +32,10 @@ class Sleeper(Trainee):
 class Sleepers(Trainees):
     """Launches one sleeper."""
 
-    def launch(self, attempt: Attempt) -> Trainee:
-        self.launched.append(Sleeper(attempt))
-        return self.launched[-1]
+    def launch(self, attempt: Attempt) -> Running:
+        sleeper = Sleeper(attempt)
+        self.launched.append(sleeper)
+        return sleeper
 
 
 def test_a_model_whose_owner_was_replaced_while_it_was_finished_is_not_written(tmp_path: Path) -> None:

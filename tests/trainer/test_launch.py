@@ -25,6 +25,8 @@ from tests.support.trainingjobs import RECIPE
 class Noted:
     """Launches real children and remembers them."""
 
+    outlive = False
+
     def __init__(self, inner: ChildLauncher) -> None:
         self._inner = inner
         self.children: list[ChildProcess] = []
@@ -53,6 +55,10 @@ def trainer_with(folder: Path, pipeline: Pipeline, shards: list[Path]) -> tuple[
         release.shards.add(address=storage.put_file(path), rows=1)
     trainer.house.put(RELEASES, "p", release.id, release)
     return trainer, launcher
+
+
+def an_attempt(folder: Path, *shards: str) -> Attempt:
+    return Attempt(pipeline="p", job_id="j", number=1, job={}, shards=shards, work_dir=folder / "work")
 
 
 def running(process_id: int) -> bool:
@@ -114,7 +120,7 @@ def test_a_child_whose_job_is_wrong_says_so_and_ends_for_good(tmp_path: Path) ->
 
 def test_a_shard_that_storage_does_not_hold_is_told_before_a_child_is_started(tmp_path: Path) -> None:
     launcher = ChildLauncher(open_storage((tmp_path / "objects").as_uri()))
-    attempt = Attempt(job={}, shards=("sha256:" + "0" * 64,), work_dir=tmp_path / "work")
+    attempt = an_attempt(tmp_path, "sha256:" + "0" * 64)
     with pytest.raises(NotFound):
         launcher.launch(attempt)
     assert not (tmp_path / "work" / "job.json").exists()
@@ -129,7 +135,7 @@ def test_a_damaged_shard_is_told(tmp_path: Path) -> None:
     stored.chmod(0o644)
     stored.write_bytes(b"other")
     with pytest.raises(Corrupt):
-        ChildLauncher(storage).launch(Attempt(job={}, shards=(address,), work_dir=tmp_path / "work"))
+        ChildLauncher(storage).launch(an_attempt(tmp_path, address))
 
 
 def test_an_output_folder_that_is_missing_or_empty_is_no_model(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The trainer as a program: owners over `training` that run attempts as child processes, and the calls."""
+"""The trainer as a program: owners over `training` that run attempts, here or as Jobs on a cluster, and the calls."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from functools import partial
 
 from longstream.components import Closing
 from longstream.runtime import load, open_runtime
+from longstream.storage import Storage
 from longstream.topics import MODELS, RELEASES, TRAINING, TRAINING_JOBS, TRAINING_STATE
 from longstream.v1.records_pb2 import Model, OwnerState, Release, TrainingJob
 from longstream.v1.trainer_pb2_grpc import add_TrainerServiceServicer_to_server
-from longstream_trainer.launch import ChildLauncher
+from longstream_trainer.kubernetes_jobs import ClusterJobs, KubernetesLauncher
+from longstream_trainer.launch import ChildLauncher, Launcher
 from longstream_trainer.metrics import TrainerMetrics
 from longstream_trainer.owner import TrainerOwner, TrainerParts
 from longstream_trainer.service import TrainerService, TrainerViews
@@ -27,7 +29,7 @@ def main() -> None:
             bus=runtime.bus,
             storage=runtime.storage,
             releases=runtime.view(RELEASES, Release),
-            launcher=ChildLauncher(runtime.storage),
+            launcher=launcher(settings, runtime.storage),
             work_dir=settings.work_dir,
             metrics=TrainerMetrics(runtime.metrics),
             max_attempts=settings.max_attempts,
@@ -39,6 +41,13 @@ def main() -> None:
             [partial(add_TrainerServiceServicer_to_server, service)],
             [Closing(owner.close), runtime.worker(TRAINING, owner)],
         )
+
+
+def launcher(settings: TrainerSettings, storage: Storage) -> Launcher:
+    """Where attempts run. Raises InvalidInput outside a cluster if they are to run on one."""
+    if settings.launcher == "process":
+        return ChildLauncher(storage)
+    return KubernetesLauncher(ClusterJobs(settings.job_template), storage)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from longstream.errors import InvalidInput
 from longstream.ids import digest
 from longstream.pipeline import canonical
 from longstream.records import now
-from longstream.v1.records_pb2 import Release, TrainingJob
+from longstream.v1.records_pb2 import Release, ReportTraining, TrainingJob
 from longstream_trainer.launch import Attempt
 from longstream_trainer.recipe import Recipe
 
@@ -56,9 +56,26 @@ def queued(release: Release, asked_by: str, recipe: Mapping[str, Any]) -> Traini
     )
 
 
+def begin_attempt(job: TrainingJob) -> None:
+    """Make the job run, under the next attempt number."""
+    job.state, job.attempt, job.events = TrainingJob.STATE_RUNNING, job.attempt + 1, 0
+    if not job.HasField("start_time"):
+        job.start_time.CopyFrom(now())
+
+
+def is_news(job: TrainingJob, report: ReportTraining) -> bool:
+    """Whether the report is of the attempt that runs, and was not taken in before."""
+    if job.state != TrainingJob.STATE_RUNNING or job.attempt != report.attempt:
+        return False
+    return job.report_source != report.source or job.report_number < report.number
+
+
 def attempt_of(job: TrainingJob, release: Release, folder: Path) -> Attempt:
     """The next try of a job, in its folder."""
     return Attempt(
+        pipeline=job.pipeline,
+        job_id=job.id,
+        number=job.attempt,
         job={
             "base_model": job.base_model,
             "recipe": json.loads(job.recipe),

@@ -33,7 +33,12 @@ STOP_GRACE_S = 60.0
 class Attempt:
     """One try of a job: what the child is told, and where it works."""
 
+    pipeline: str
+    job_id: str
+    number: int
+    """Of the try, from 1."""
     job: Mapping[str, Any]
+    """What job.py reads, but for the shards."""
     shards: tuple[str, ...]
     """Addresses in storage."""
     work_dir: Path
@@ -52,9 +57,16 @@ class Running(Protocol):
     def stop(self) -> None:
         """Let it write a checkpoint, then end it."""
 
+    def leave(self) -> None:
+        """The owner ends, or somebody else owns the job now: stop what cannot be found again, leave the rest."""
+
 
 class Launcher(Protocol):
-    """Starts attempts: as a child process here, as a Kubernetes Job on a cluster."""
+    """Starts attempts: as a child process here (`ChildLauncher`), as a Job on a cluster (`KubernetesLauncher`)."""
+
+    @property
+    def outlive(self) -> bool:
+        """Whether attempts outlive their owner; launching one that was launched before then finds it again."""
 
     def launch(self, attempt: Attempt) -> Running:
         """Start; raises Corrupt or StorageFull if its input cannot be laid out."""
@@ -62,6 +74,8 @@ class Launcher(Protocol):
 
 class ChildLauncher:
     """Runs attempts as child processes of this one."""
+
+    outlive = False
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -122,6 +136,10 @@ class ChildProcess:
             self._process.kill()
             self._process.wait()
         self._reader.join()
+
+    def leave(self) -> None:
+        """A child has nobody else who would hear it."""
+        self.stop()
 
     def _read(self, stream: IO[bytes]) -> None:
         for line in stream:

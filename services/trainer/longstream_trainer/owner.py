@@ -1,9 +1,11 @@
 """The owner of a pipeline's training: which releases become jobs, which attempt runs, what becomes a model.
 
-A job is RUNNING in the log before its child is started, under a new attempt number, so that a successor that
-finds it so knows that an attempt may live on somewhere: what that one still reports carries its old number,
-and only the owner writes models. An attempt resumes from the job's newest checkpoint. What a job leaves on
-disk is cleared once its end is committed.
+A job is RUNNING in the log before its attempt is started, under a new attempt number, so that a successor that
+finds it so knows that an attempt may live on somewhere. A child process dies with its owner: the successor begins
+another attempt, which resumes from the job's newest checkpoint. A Job on a cluster lives on and is found again; its
+reports are commands in the control topic, so that none is lost or counted twice, whoever owns the pipeline meanwhile.
+What an older attempt still says is passed over, and only the owner writes models. What a job leaves on disk is cleared
+once its end is committed.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 from longstream.bus import Bus, Output, Partition, Record
 from longstream.errors import InvalidInput, Refused, StorageFull, SuiteError
@@ -30,6 +33,7 @@ from longstream.v1.records_pb2 import (
     Model,
     OwnerState,
     Release,
+    ReportTraining,
     TrainingCommand,
     TrainingJob,
 )
@@ -39,7 +43,7 @@ from longstream_trainer.facts import fact_of, finished_of, progressed
 from longstream_trainer.job import WorkFolderBusy
 from longstream_trainer.launch import Launcher, Running, checked_tree
 from longstream_trainer.metrics import TrainerMetrics
-from longstream_trainer.report import Done, Event, ExitCode, Failed
+from longstream_trainer.report import Done, Event, ExitCode, Failed, decode_event
 
 _log = logging.getLogger(__name__)
 
@@ -70,7 +74,6 @@ class _Run:
 
     job: TrainingJob
     running: Running | None = None
-    sequence: int = 0
     last: Event | None = None
 
 
@@ -105,13 +108,13 @@ class TrainerOwner(Owner):
         super().lost(partition)
         self._jobs.lost(partition)
         if self._run is not None and self._layout.partition(self._run.job.pipeline) == partition.index:
-            self._abandon()
+            self._abandon("leave")
 
     def close(self) -> None:
-        """Stop the attempt with a checkpoint; its job stays RUNNING and is resumed by the next owner."""
+        """Leave the attempt, a child with a checkpoint; its job stays RUNNING and the next owner goes on with it."""
         run, self._run = self._run, None
         if run is not None and run.running is not None:
-            run.running.stop()
+            run.running.leave()
 
     def tick(self, partition: Partition) -> Sequence[Output]:
         """Act, after clearing up behind the jobs whose end was committed since the last turn."""
@@ -123,15 +126,17 @@ class TrainerOwner(Owner):
         return outputs
 
     def apply(self, state: OwnerState, record: Record) -> Sequence[Output]:
-        """Create or cancel a job."""
+        """Create or cancel a job, or take what an attempt elsewhere reports."""
         command = parse(TrainingCommand, record)
         outputs: list[Output] = []
-        if command.WhichOneof("command") == "create":
+        if command.WhichOneof("command") == "report":
+            self._hear(command.pipeline, command.report, outputs)
+        elif command.WhichOneof("command") == "create":
             answer(state, command, lambda: self._create(command, outputs))
         elif command.WhichOneof("command") == "cancel":
             answer(state, command, lambda: self._cancel(command, outputs))
         else:
-            raise InvalidInput("a training command must create or cancel")
+            raise InvalidInput("a training command must create, cancel or report")
         return outputs
 
     def act(self, state: OwnerState, pipeline: Pipeline, outputs: list[Output]) -> None:
@@ -180,17 +185,18 @@ class TrainerOwner(Owner):
             raise InvalidInput(f"there is no job {command.cancel.job_id}", field="job_id")
         if job.state not in {TrainingJob.STATE_QUEUED, TrainingJob.STATE_RUNNING}:
             raise Refused(f"the job has ended: {TrainingJob.State.Name(job.state)}", field="job_id")
-        if self._run is not None and self._run.job.id == job.id:
-            self._abandon()
+        if self._runs(job):
+            self._abandon("stop")
         self._end(job, TrainingJob.STATE_CANCELLED, "cancelled by a caller", outputs)
         return job.id
 
     def _take_next(self, pipeline: Pipeline, outputs: list[Output]) -> None:
         for job in sorted(self._jobs.of(pipeline.name), key=jobs.age):
+            if job.state == TrainingJob.STATE_RUNNING and self._parts.launcher.outlive:
+                self._run = _Run(job)
+                return
             if job.state in {TrainingJob.STATE_QUEUED, TrainingJob.STATE_RUNNING}:
-                job.state, job.attempt = TrainingJob.STATE_RUNNING, job.attempt + 1
-                if not job.HasField("start_time"):
-                    job.start_time.CopyFrom(now())
+                jobs.begin_attempt(job)
                 outputs.append(self._put(job))
                 self._run = _Run(job)
                 return
@@ -201,7 +207,7 @@ class TrainerOwner(Owner):
             return
         for event in run.running.events():
             run.last = event
-            self._report(run, event, outputs)
+            self._report(run.job, event, outputs)
         code = run.running.exit_code()
         if code is not None:
             self._finish(run, code, outputs)
@@ -221,23 +227,50 @@ class TrainerOwner(Owner):
             self._run = None
             self._end(run.job, TrainingJob.STATE_FAILED, error.message, outputs)
 
-    def _report(self, run: _Run, event: Event, outputs: list[Output]) -> None:
-        run.sequence += 1
+    def _hear(self, pipeline: str, report: ReportTraining, outputs: list[Output]) -> None:
+        event = decode_event(report.event)
+        job = self._jobs.get(pipeline, report.job_id)
+        if job is None or not jobs.is_news(job, report):
+            return
+        missing = self._missing(event)  # raises what a retry can help, so before anything changes
+        job.report_source, job.report_number = report.source, report.number
+        self._report(job, event, outputs)
+        if missing:
+            self._end(job, TrainingJob.STATE_FAILED, missing, outputs)
+        elif isinstance(event, Done):
+            self._succeed(job, event, event.output, outputs)
+        elif isinstance(event, Failed):
+            self._retry_or_fail(job, event, outputs)
+        if job.state != TrainingJob.STATE_RUNNING and self._runs(job):
+            self._abandon("leave")
+
+    def _missing(self, event: Event) -> str:
+        if isinstance(event, Done):
+            try:
+                self._parts.storage.size(event.output)
+            except SuiteError as error:
+                if error.retryable:
+                    raise
+                return error.message
+        return ""
+
+    def _report(self, job: TrainingJob, event: Event, outputs: list[Output]) -> None:
+        job.events += 1
         fact = fact_of(event)
-        fact.pipeline, fact.job_id, fact.attempt = run.job.pipeline, run.job.id, run.job.attempt
-        fact.sequence = run.sequence
+        fact.pipeline, fact.job_id, fact.attempt = job.pipeline, job.id, job.attempt
+        fact.sequence = job.events
         fact.time.CopyFrom(now())
         self._metrics.reported(fact)
         outputs.append(
             self._layout.output(TRAINING_EVENTS, fact.pipeline, fact.job_id, fact.SerializeToString())
         )
-        if progressed(run.job, event):
-            outputs.append(self._put(run.job))
+        progressed(job, event)
+        outputs.append(self._put(job))
 
     def _finish(self, run: _Run, code: int, outputs: list[Output]) -> None:
         job = run.job
         if code == ExitCode.DONE and isinstance(run.last, Done):
-            self._succeed(job, run.last, outputs)
+            self._keep(job, run.last, outputs)
         elif isinstance(run.last, Failed):
             self._retry_or_fail(job, run.last, outputs)
         else:
@@ -245,15 +278,19 @@ class TrainerOwner(Owner):
             lost = Failed(reason="child_ended", message=why, retryable=code != ExitCode.PERMANENT)
             self._retry_or_fail(job, lost, outputs)
 
-    def _succeed(self, job: TrainingJob, done: Done, outputs: list[Output]) -> None:
+    def _keep(self, job: TrainingJob, done: Done, outputs: list[Output]) -> None:
         try:
-            model = self._model(job, done)
+            address = self._parts.storage.put_tree(checked_tree(Path(done.output)))
         except SuiteError as error:
             if error.retryable:  # no space: the model waits in its folder until there is
                 raise
             self._end(job, TrainingJob.STATE_FAILED, error.message, outputs)
             return
+        self._succeed(job, done, address, outputs)
+
+    def _succeed(self, job: TrainingJob, done: Done, address: str, outputs: list[Output]) -> None:
         crash_point("trainer.model.stored")
+        model = self._model(job, done, address)
         outputs.append(self._layout.output(MODELS, job.pipeline, model.id, model.SerializeToString()))
         job.model_id = model.id
         self._end(job, TrainingJob.STATE_SUCCEEDED, "", outputs)
@@ -276,8 +313,7 @@ class TrainerOwner(Owner):
         self._metrics.ended(state)
         outputs.append(self._put(job))
 
-    def _model(self, job: TrainingJob, done: Done) -> Model:
-        address = self._parts.storage.put_tree(checked_tree(Path(done.output)))
+    def _model(self, job: TrainingJob, done: Done, address: str) -> Model:
         release = self._parts.releases.get(f"{job.pipeline}/{job.release_id}")
         recipe = json.loads(job.recipe)
         return Model(
@@ -297,11 +333,15 @@ class TrainerOwner(Owner):
             metrics=finished_of(done),
         )
 
-    def _abandon(self) -> None:
+    def _runs(self, job: TrainingJob) -> bool:
+        return self._run is not None and self._run.job.id == job.id
+
+    def _abandon(self, how: Literal["stop", "leave"]) -> None:
         run, self._run = self._run, None
         if run is not None and run.running is not None:
-            # Stopping waits for a checkpoint, and the loop must go on polling meanwhile.
-            self._leaving.append(threading.Thread(target=run.running.stop, daemon=True))
+            end = run.running.stop if how == "stop" else run.running.leave
+            # A child writes a checkpoint first, and the loop must go on polling meanwhile.
+            self._leaving.append(threading.Thread(target=end, daemon=True))
             self._leaving[-1].start()
 
     def _put(self, job: TrainingJob) -> Output:

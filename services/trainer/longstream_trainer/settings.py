@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,3 +15,12 @@ class TrainerSettings:
     """Checkpoints of running jobs; it should survive a restart of the service."""
     max_attempts: int = 3
     """Tries of a job whose child died or failed in a way that a retry can help."""
+    launcher: Literal["process", "kubernetes"] = "process"
+    """Where attempts run: in child processes of the service, or as Jobs on the cluster that it runs in."""
+    job_template: str = "longstream-training/trainer"
+    """kubernetes: NAMESPACE/NAME of the administrator's CronJob from which Jobs are made; they run in its namespace."""
+
+    def __post_init__(self) -> None:
+        namespace, slash, name = self.job_template.partition("/")
+        if not (namespace and slash and name):
+            raise ValueError("job_template must be NAMESPACE/NAME")

@@ -1,0 +1,187 @@
+"""The body of a training Job: `python -m longstream_trainer.remote --pipeline P --job ID --attempt N --told ADDRESS`.
+
+It fetches what the attempt is told and its rows from storage, trains in a child process as the service itself would,
+stores the model, and reports to the pipeline's owner through the control topic. It ends with the child's exit code.
+SIGTERM lets the child write a checkpoint; where the working folder outlives the pod, the next one goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from longstream.app import Stop, exit_code, signals_to
+from longstream.bodies_bus import BodiesBus
+from longstream.bus import Bus, Output
+from longstream.bus.opening import open_bus
+from longstream.errors import SuiteError
+from longstream.runtime import PREFIX, RuntimeSettings, load
+from longstream.storage import Storage, open_storage
+from longstream.telemetry import configure_logging
+from longstream.topics import TRAINING, PipelineTopics
+from longstream.v1.records_pb2 import ReportTraining, TrainingCommand
+from longstream_trainer import jobs
+from longstream_trainer.launch import Attempt, ChildLauncher, Running, checked_tree
+from longstream_trainer.report import Done, Event, ExitCode, Failed, encode_event
+from longstream_trainer.settings import TrainerSettings
+
+T = TypeVar("T")
+
+_log = logging.getLogger("longstream_trainer.remote")
+
+_LOOK_EVERY_S = 0.2
+_FIRST_WAIT_S = 0.5
+_LAST_WAIT_S = 10.0
+_MAX_MESSAGE = 2_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Reporter:
+    """Sends an attempt's events to the owner, in order, each of them durably before the next."""
+
+    bus: Bus
+    keys: PipelineTopics
+    pipeline: str
+    job_id: str
+    attempt: int
+    source: str = field(default_factory=lambda: uuid.uuid4().hex)
+    sent: int = 0
+
+    def send(self, events: Sequence[Event]) -> None:
+        """Publish. Raises as Bus.publish does; the same events may then be sent again, and count once."""
+        if events:
+            self.bus.publish(
+                [self._output(self.sent + 1 + index, event) for index, event in enumerate(events)]
+            )
+            self.sent += len(events)
+
+    def _output(self, number: int, event: Event) -> Output:
+        report = ReportTraining(
+            job_id=self.job_id,
+            attempt=self.attempt,
+            source=self.source,
+            number=number,
+            event=encode_event(event),
+        )
+        command = TrainingCommand(pipeline=self.pipeline, report=report)
+        return self.keys.output(TRAINING, self.pipeline, "", command.SerializeToString())
+
+
+class Patience:
+    """Tries again what fails because log or storage are away or full, until the program is asked to stop."""
+
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
+        self.ending = False
+
+    def look(self, wait_s: float) -> bool:
+        """Whether the program was asked to stop, after waiting up to wait_s for it."""
+        self.ending = self._stop.times(0.0 if self.ending else wait_s) > 0 or self.ending
+        return self.ending
+
+    def __call__(self, act: Callable[[], T]) -> T:
+        """What act returns. Raises its SuiteError if no retry can help, or nobody waits any more."""
+        wait_s = _FIRST_WAIT_S
+        while True:
+            try:
+                return act()
+            except SuiteError as error:
+                if not error.retryable or self.look(wait_s):
+                    raise
+                _log.warning("waiting", extra={"reason": error.reason, "why": error.message})
+            wait_s = min(2 * wait_s, _LAST_WAIT_S)
+
+
+def run(attempt: Attempt, storage: Storage, reporter: Reporter, patience: Patience) -> int:
+    """Train, report, store the model; returns the exit code. Raises Unavailable, StorageFull if asked to stop
+    while log or storage are away or full."""
+    try:
+        running = patience(lambda: ChildLauncher(storage).launch(attempt))
+    except SuiteError as error:
+        if not error.retryable:
+            failed = Failed(reason=error.reason, message=error.message, retryable=False)
+            patience(lambda: reporter.send([failed]))
+        raise
+    code = _followed(running, storage, reporter, patience)
+    if code == ExitCode.DONE:
+        jobs.clear(attempt.work_dir)
+    return code
+
+
+def _followed(running: Running, storage: Storage, reporter: Reporter, patience: Patience) -> int:
+    while (code := running.exit_code()) is None:
+        events = [patience(partial(_stored, event, storage)) for event in running.events()]
+        patience(partial(reporter.send, events))
+        if patience.look(0.0 if events else _LOOK_EVERY_S):
+            running.stop()
+    return code
+
+
+def _stored(event: Event, storage: Storage) -> Event:
+    if isinstance(event, Done):
+        return replace(event, output=storage.put_tree(checked_tree(Path(event.output))))
+    if isinstance(event, Failed):
+        return replace(event, message=event.message[:_MAX_MESSAGE])
+    return event
+
+
+def attempt_told(options: argparse.Namespace, storage: Storage, folder: Path) -> Attempt:
+    """The attempt that the launcher described, working in folder. Raises InvalidInput, NotFound, Unavailable."""
+    told = json.loads(storage.get(options.told))
+    place = folder / options.job
+    return Attempt(
+        pipeline=options.pipeline,
+        job_id=options.job,
+        number=options.attempt,
+        job={**told["job"], "work_dir": str(place / "work"), "output_dir": str(place / "output")},
+        shards=tuple(told["shards"]),
+        work_dir=place,
+    )
+
+
+def main() -> int:
+    """Run the attempt that the arguments name; the environment says where log and objects are."""
+    options = _parser().parse_args()
+    configure_logging("training-job", stream=sys.stderr, level=os.environ.get(f"{PREFIX}LOG_LEVEL", "INFO"))
+    stop = Stop()
+    with signals_to(stop):
+        try:
+            settings, own = load(RuntimeSettings, PREFIX), load(TrainerSettings, "TRAINER_")
+            with (
+                open_storage(settings.storage_url, settings.s3) as storage,
+                open_bus(settings.bus_url, security=settings.kafka) as log,
+            ):
+                reporter = Reporter(
+                    bus=BodiesBus(log, storage),
+                    keys=PipelineTopics(settings.control_partitions),
+                    pipeline=options.pipeline,
+                    job_id=options.job,
+                    attempt=options.attempt,
+                )
+                patience = Patience(stop)
+                attempt = patience(partial(attempt_told, options, storage, own.work_dir))
+                return run(attempt, storage, reporter, patience)
+        except SuiteError as error:
+            _log.error("attempt cannot run", exc_info=error)
+            return exit_code(error)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m longstream_trainer.remote", description=__doc__)
+    for name in ("pipeline", "job", "told"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--attempt", type=int, required=True)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

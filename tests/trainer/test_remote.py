@@ -1,0 +1,169 @@
+"""The body of a training Job, as a real process beside an owner over a real log."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longstream.app import Stop
+from longstream.errors import Unavailable
+from longstream.pipeline import Pipeline, parse
+from longstream.storage import open_storage
+from longstream.topics import MODELS, RELEASES
+from longstream.v1.records_pb2 import Model, TrainingJob
+from longstream_trainer import kubernetes_jobs
+from longstream_trainer.kubernetes_jobs import KubernetesLauncher
+from longstream_trainer.remote import Patience
+from tests.support.house import opened, soon
+from tests.support.trainees import Trainer, a_release
+from tests.support.trainingjobs import RECIPE
+
+TEMPLATE: Mapping[str, Any] = {
+    "spec": {
+        "suspend": True,
+        "jobTemplate": {"spec": {"template": {"spec": {"containers": [{"name": "trainer"}]}}}},
+    }
+}
+
+
+@dataclass
+class Processes:
+    """Implements `JobsApi` with processes in place of pods."""
+
+    folder: Path
+    pods: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def template(self) -> Mapping[str, Any]:
+        return TEMPLATE
+
+    def create(self, job: Mapping[str, Any]) -> None:
+        name = job["metadata"]["name"]
+        if name in self.pods:
+            return
+        arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+        with (self.folder / "pod.log").open("ab") as log:
+            self.pods[name] = subprocess.Popen(
+                [sys.executable, "-m", "longstream_trainer.remote", *arguments],
+                env={
+                    **os.environ,
+                    "LONGSTREAM_BUS_URL": f"sqlite:{self.folder / 'log.sqlite'}",
+                    "LONGSTREAM_STORAGE_URL": (self.folder / "objects").as_uri(),
+                    "TRAINER_WORK_DIR": str(self.folder / "claim"),
+                },
+                stdin=subprocess.DEVNULL,
+                stderr=log,
+            )
+
+    def get(self, name: str) -> Mapping[str, Any] | None:
+        code = self.pods[name].poll()
+        if code is None:
+            return {}
+        kind = "Complete" if code == 0 else "Failed"
+        reason = "PodFailurePolicy" if code == 42 else "BackoffLimitExceeded"
+        return {"status": {"conditions": [{"type": kind, "status": "True", "reason": reason}]}}
+
+    def delete(self, name: str) -> None:
+        self.pods[name].terminate()
+
+    def end(self) -> None:
+        for pod in self.pods.values():
+            pod.kill()
+            pod.wait()
+
+
+def trains(base_model: str, **recipe: object) -> Pipeline:
+    return parse({"name": "p", "base_model": base_model, "train": {"recipe": {**RECIPE, **recipe}}})
+
+
+@contextmanager
+def training(
+    folder: Path, pipeline: Pipeline, shards: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Trainer, Processes]]:
+    monkeypatch.setattr(kubernetes_jobs, "_REPORTED_WITHIN_S", 2.0)
+    storage = open_storage((folder / "objects").as_uri())
+    processes = Processes(folder)
+    try:
+        with opened(Trainer(folder, KubernetesLauncher(processes, storage), {"p": pipeline})) as trainer:
+            release = a_release(pipeline)
+            for path in shards:
+                release.shards.add(address=storage.put_file(path), rows=1)
+            trainer.house.put(RELEASES, "p", release.id, release)
+            yield trainer, processes
+    finally:
+        processes.end()
+
+
+def job_that(trainer: Trainer, state: TrainingJob.State) -> TrainingJob:
+    return soon(
+        lambda: next((job for _, job in trainer.jobs.under("") if job.state == state), None), timeout_s=120
+    )
+
+
+@pytest.mark.slow
+def test_a_job_trains_for_real_and_its_model_is_in_storage(
+    tmp_path: Path, base_model: Path, shards: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with training(tmp_path, trains(str(base_model)), shards, monkeypatch) as (trainer, processes):
+        job = job_that(trainer, TrainingJob.STATE_SUCCEEDED)
+        (model,) = trainer.house.facts(MODELS, Model)
+        assert (job.step, job.steps, model.id) == (6, 6, job.model_id)
+        tree = trainer.storage.fetch_tree(model.address, tmp_path / "fetched")
+        assert (tree / "adapter_model.safetensors").is_file()
+        events = trainer.events()
+        assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+        assert [event.step.step for event in events if event.HasField("step")] == [1, 2, 3, 4, 5, 6]
+        (pod,) = processes.pods.values()
+        assert pod.wait(30) == 0
+        assert not (tmp_path / "claim" / job.id / "work").exists()
+
+
+@pytest.mark.slow
+def test_a_job_whose_pod_is_asked_to_end_goes_on_in_the_next_from_its_checkpoint(
+    tmp_path: Path, base_model: Path, shards: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = trains(str(base_model), epochs=60)
+    with training(tmp_path, pipeline, shards, monkeypatch) as (trainer, processes):
+        soon(lambda: any(event.HasField("step") for event in trainer.events()) or None, timeout_s=120)
+        next(iter(processes.pods.values())).send_signal(signal.SIGTERM)
+        job = job_that(trainer, TrainingJob.STATE_SUCCEEDED)
+        codes = [pod.wait(30) for pod in processes.pods.values()]
+        assert (job.attempt, codes) == (2, [75, 0])
+        resumed = [event.started.resumed_from_step for event in trainer.events() if event.HasField("started")]
+        assert resumed[0] == 0 < resumed[1]
+
+
+@pytest.mark.slow
+def test_a_base_model_that_is_not_there_fails_the_job_at_once_and_says_so(
+    tmp_path: Path, shards: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = str(tmp_path / "no-such-model")
+    with training(tmp_path, trains(missing), shards, monkeypatch) as (trainer, processes):
+        job = job_that(trainer, TrainingJob.STATE_FAILED)
+        assert missing in job.reason
+        assert [pod.wait(30) for pod in processes.pods.values()] == [42]
+
+
+def test_what_fails_for_now_is_tried_again_until_the_program_is_to_end() -> None:
+    stop, tries = Stop(), []
+
+    def act() -> str:
+        tries.append(1)
+        if len(tries) < 2:
+            raise Unavailable("away")
+        return "done"
+
+    assert Patience(stop)(act) == "done"
+    tries.clear()
+    stop.ask()
+    with pytest.raises(Unavailable):
+        Patience(stop)(act)
+    assert len(tries) == 1
