@@ -271,9 +271,9 @@ producer.send_offsets_to_transaction(
     Guard(
         rule=5,
         says="each attempt has its own number",
-        file="services/trainer/longstream_trainer/owner.py",
-        guard="job.state, job.attempt = TrainingJob.STATE_RUNNING, job.attempt + 1",
-        without="job.state, job.attempt = TrainingJob.STATE_RUNNING, 1",
+        file="services/trainer/longstream_trainer/jobs.py",
+        guard="job.state, job.attempt, job.events = TrainingJob.STATE_RUNNING, job.attempt + 1, 0",
+        without="job.state, job.attempt, job.events = TrainingJob.STATE_RUNNING, 1, 0",
         tests=(
             "tests/trainer/test_trainer_owner.py::test_a_job_goes_on_under_a_new_number_after_the_trainers_restart",
         ),
@@ -282,10 +282,30 @@ producer.send_offsets_to_transaction(
         rule=5,
         says="what an attempt reports carries its number",
         file="services/trainer/longstream_trainer/owner.py",
-        guard="fact.pipeline, fact.job_id, fact.attempt = run.job.pipeline, run.job.id, run.job.attempt",
-        without="fact.pipeline, fact.job_id = run.job.pipeline, run.job.id",
+        guard="fact.pipeline, fact.job_id, fact.attempt = job.pipeline, job.id, job.attempt",
+        without="fact.pipeline, fact.job_id = job.pipeline, job.id",
         tests=(
             "tests/trainer/test_trainer_owner.py::test_what_an_attempt_reports_is_told_in_its_order_and_under_its_number",
+        ),
+    ),
+    Guard(
+        rule=5,
+        says="what an older attempt on a cluster still says is passed over",
+        file="services/trainer/longstream_trainer/jobs.py",
+        guard="if job.state != TrainingJob.STATE_RUNNING or job.attempt != report.attempt:",
+        without="if job.state != TrainingJob.STATE_RUNNING:",
+        tests=(
+            "tests/trainer/test_kubernetes_jobs.py::test_a_pod_that_never_ends_on_a_lost_node_is_given_up",
+        ),
+    ),
+    Guard(
+        rule=5,
+        says="a report that was sent twice counts once",
+        file="services/trainer/longstream_trainer/jobs.py",
+        guard="return job.report_source != report.source or job.report_number < report.number",
+        without="return True",
+        tests=(
+            "tests/trainer/test_kubernetes_jobs.py::test_a_report_sent_twice_or_of_another_attempt_counts_once_or_not",
         ),
     ),
     Guard(

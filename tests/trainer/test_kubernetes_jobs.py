@@ -41,6 +41,10 @@ TEMPLATE: Mapping[str, Any] = {
 }
 
 
+DISRUPTED = "Pod t/p has condition DisruptionTarget matching FailJob rule at index 0"
+"""Kubernetes' words, as seen on a cluster of version 1.36."""
+
+
 @dataclass
 class Cluster:
     """Implements `JobsApi`: the Jobs of one namespace, as a test makes them end."""
@@ -69,8 +73,8 @@ class Cluster:
         self.deleted.append(name)
         self.jobs.pop(name, None)
 
-    def end(self, name: str, kind: str, reason: str = "") -> None:
-        condition = {"type": kind, "status": "True", "reason": reason}
+    def end(self, name: str, kind: str, reason: str = "", message: str = "") -> None:
+        condition = {"type": kind, "status": "True", "reason": reason, "message": message}
         self.jobs[name] = {**self.jobs[name], "status": {"conditions": [condition]}}
 
 
@@ -162,7 +166,14 @@ def test_a_template_that_runs_by_itself_or_trains_nothing_is_refused(tmp_path: P
         ([{"type": "Failed", "status": "False"}], None),
         ([{"type": "Complete", "status": "True"}], ExitCode.DONE),
         ([{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}], ExitCode.FAILED),
-        ([{"type": "Failed", "status": "True", "reason": "PodFailurePolicy"}], ExitCode.PERMANENT),
+        (
+            [{"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": "exit code 42"}],
+            ExitCode.PERMANENT,
+        ),
+        (
+            [{"type": "Failed", "status": "True", "reason": "PodFailurePolicy", "message": DISRUPTED}],
+            ExitCode.STOPPED,
+        ),
     ],
 )
 def test_how_a_job_ended_is_read_from_its_conditions(
@@ -254,6 +265,32 @@ def test_a_job_that_ends_without_a_word_is_tried_again_under_another_name(tmp_pa
         assert cluster.created[1].endswith("-2")
         cluster.end(cluster.created[1], "Failed", "PodFailurePolicy")
         assert trainer.job(TrainingJob.STATE_FAILED).attempt == 2
+
+
+def test_nodes_may_be_taken_away_more_often_than_a_job_may_fail(tmp_path: Path) -> None:
+    cluster = Cluster()
+    with opened(trainer_on(tmp_path, cluster)) as trainer:
+        trainer.release()
+        for number in range(5):
+            launched(trainer, cluster, number + 1)
+            cluster.end(cluster.created[number], "Failed", "PodFailurePolicy", DISRUPTED)
+        assert launched(trainer, cluster, 6).attempt == 6
+
+
+def test_a_pod_that_never_ends_on_a_lost_node_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_jobs, "_LOST_AFTER_S", 0.2)
+    cluster = Cluster()
+    with opened(trainer_on(tmp_path, cluster)) as trainer:
+        trainer.release()
+        job = launched(trainer, cluster)
+        cluster.jobs[cluster.created[0]]["status"] = {"terminating": 1}
+        launched(trainer, cluster, 2)
+        report(trainer, job, 1, step(1))  # it lives after all, where nobody looked
+        report(trainer, trainer.job(TrainingJob.STATE_RUNNING), 1, finished(trainer), source="second")
+        done = trainer.job(TrainingJob.STATE_SUCCEEDED)
+        assert (done.attempt, [event.attempt for event in trainer.events()]) == (2, [2])
 
 
 def test_an_attempt_that_reports_its_failure_is_judged_by_the_report(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_child_that_dies_is_started_again_up_to_the_limit(trainer: Trainer, tr
     for number in (1, 2, 3):
         trainees.next(number).end(137)
     job = trainer.job(TrainingJob.STATE_FAILED)
-    assert (job.attempt, job.reason) == (3, "the training child ended with 137")
+    assert (job.attempt, job.reason) == (3, "the attempt ended with 137")
     assert len(trainees.launched) == 3
     assert trainer.house.facts(MODELS, Model) == []
 

@@ -18,7 +18,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from longstream.errors import InvalidInput, SuiteError, Unavailable
-from longstream.faults import crash_point
 from longstream.storage import Storage
 from longstream_trainer.launch import Attempt
 from longstream_trainer.report import Event, ExitCode
@@ -33,6 +32,8 @@ _REPORTED_WITHIN_S = 60.0
 """After the end of a Job: its last report is in the topic by then, and is read before anything is made of the end."""
 _TIMEOUT_S = (5.0, 15.0)
 _GONE_WITHIN_S = 600.0
+_LOST_AFTER_S = 240.0
+"""A pod that takes longer to end is on a node that nobody hears of: the cluster would wait for ever."""
 
 
 class JobsApi(Protocol):
@@ -139,7 +140,6 @@ class KubernetesLauncher:
         """
         told = {"job": attempt.job, "shards": attempt.shards}
         address = self._storage.put(json.dumps(told, sort_keys=True).encode(), "application/json")
-        crash_point("trainer.launch.told")
         job = job_of(self._api.template(), attempt, address)
         self._api.create(job)
         _log.info("Job launched", extra={"job": attempt.job_id, "kubernetes_job": job["metadata"]["name"]})
@@ -188,6 +188,7 @@ class KubernetesJob:
         self._name = name
         self._left = threading.Event()
         self._ended: tuple[ExitCode, float] | None = None
+        self._terminating_since: float | None = None
         threading.Thread(target=self._look, name=f"job-{name}", daemon=True).start()
 
     def events(self) -> Iterator[Event]:
@@ -223,13 +224,24 @@ class KubernetesJob:
     def _look(self) -> None:
         while not self._left.wait(_LOOK_EVERY_S):
             try:
-                ended = ending(self._api.get(self._name))
+                job = self._api.get(self._name)
             except SuiteError as error:
                 _log.warning("Job not seen", extra={"kubernetes_job": self._name, "why": error.message})
                 continue
+            ended = ending(job)
+            ended = self._lost(job) if ended is None else ended
             if ended is not None:
                 self._ended = (ended, time.monotonic())
                 return
+
+    def _lost(self, job: Mapping[str, Any] | None) -> ExitCode | None:
+        if not (job or {}).get("status", {}).get("terminating"):
+            self._terminating_since = None
+        elif self._terminating_since is None:
+            self._terminating_since = time.monotonic()
+        elif time.monotonic() > self._terminating_since + _LOST_AFTER_S:
+            return ExitCode.STOPPED
+        return None
 
 
 def ending(job: Mapping[str, Any] | None) -> ExitCode | None:
@@ -242,6 +254,12 @@ def ending(job: Mapping[str, Any] | None) -> ExitCode | None:
         if condition.get("type") == "Complete":
             return ExitCode.DONE
         if condition.get("type") == "Failed":
-            # The template's policy fails a Job at once on the exit code that no retry helps.
-            return ExitCode.PERMANENT if condition.get("reason") == "PodFailurePolicy" else ExitCode.FAILED
+            return _failure(condition)
     return None
+
+
+def _failure(condition: Mapping[str, str]) -> ExitCode:
+    """The template's policy fails a Job on the exit code that no retry helps, and where the node was taken away."""
+    if condition.get("reason") != "PodFailurePolicy":
+        return ExitCode.FAILED
+    return ExitCode.STOPPED if "DisruptionTarget" in condition.get("message", "") else ExitCode.PERMANENT

@@ -48,8 +48,9 @@ from longstream_trainer.report import Done, Event, ExitCode, Failed, decode_even
 _log = logging.getLogger(__name__)
 
 _ENDED = frozenset({TrainingJob.STATE_SUCCEEDED, TrainingJob.STATE_FAILED, TrainingJob.STATE_CANCELLED})
-_OUTSIDE = frozenset({StorageFull.reason, WorkFolderBusy.reason})
-"""Why an attempt may fail as often as it likes: the job is not the cause, and a full disk is waited for."""
+_STOPPED = "stopped"
+_OUTSIDE = frozenset({StorageFull.reason, WorkFolderBusy.reason, _STOPPED})
+"""Why an attempt may fail as often as it likes: a full disk is waited for, and a drained node is left for another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,8 +275,9 @@ class TrainerOwner(Owner):
         elif isinstance(run.last, Failed):
             self._retry_or_fail(job, run.last, outputs)
         else:
-            why = f"the training child ended with {code}"
-            lost = Failed(reason="child_ended", message=why, retryable=code != ExitCode.PERMANENT)
+            why = f"the attempt ended with {code}"
+            reason = _STOPPED if code == ExitCode.STOPPED else "attempt_ended"
+            lost = Failed(reason=reason, message=why, retryable=code != ExitCode.PERMANENT)
             self._retry_or_fail(job, lost, outputs)
 
     def _keep(self, job: TrainingJob, done: Done, outputs: list[Output]) -> None:
