@@ -30,7 +30,7 @@ demo: setup ## Documents in, a judged model out; MODEL=path-or-hub-id DOCS=folde
 
 .PHONY: test
 test: setup ## Run all tests, two files at a time (PROCESSES=2); ARGS="-k bus -x" goes to pytest
-	@$(BIN)/pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS) || { printf '\nNext: make test ARGS="--lf -x" repeats the first failure alone.\n'; exit 1; }
+	@$(BIN)/pytest --ignore=tests/cluster --numprocesses $(PROCESSES) --dist loadfile $(ARGS) || { printf '\nNext: make test ARGS="--lf -x" repeats the first failure alone.\n'; exit 1; }
 	@printf '\nNext: `make demo` shows the whole loop at work; docs/verified.md says which test shows which claim.\n'
 
 .PHONY: check
@@ -38,7 +38,7 @@ check: setup ## Format, lint, types, contract: everything but the tests
 	@echo "==> ruff format"; $(BIN)/ruff format --check .
 	@echo "==> ruff check"; $(BIN)/ruff check .
 	@echo "==> mypy"; $(BIN)/mypy
-	@echo "==> shell scripts"; for script in scripts/*.sh .ci/run; do bash -n "$$script"; done
+	@echo "==> shell scripts"; for script in scripts/*.sh deploy/images/*.sh deploy/images/*/*.sh .ci/run; do bash -n "$$script"; done
 	@echo "==> buf lint"; $(BIN)/buf lint
 	@echo "==> buf breaking"; $(BIN)/buf breaking --against proto/released.binpb
 	@echo "==> stubs"; $(BIN)/python scripts/proto.py --check
@@ -71,12 +71,22 @@ bench: setup ## Run every benchmark, or one: BENCH=embedded_log
 kafka: setup ## Run a real Kafka broker and S3 gateway here until Ctrl-C (Java 17, Go); ONLY=kafka PORT=9092 DATA=folder
 	@$(BIN)/python -m scripts.local $(if $(ONLY),--only $(ONLY)) $(if $(PORT),--port $(PORT)) $(if $(DATA),--data "$(DATA)")
 
+.PHONY: images
+images: setup ## Build the suite's container images with buildah, podman or docker; CPU=1 for engines without a GPU, BASE=image
+	@$(BIN)/python -m scripts.images $(IMAGE) $(if $(CPU),--cpu) $(if $(BASE),--base "$(BASE)") $(if $(LAYOUT),--layout "$(LAYOUT)")
+
+.PHONY: cluster-test
+cluster-test: setup ## Run the suite on a real Kubernetes: the one of KUBECONFIG (which has the images), or one made for it
+	@$(if $(KUBECONFIG),,$(BIN)/python -m scripts.images --cpu --layout .cache/images/layout)
+	@LONGSTREAM_TEST_CLUSTER=$(if $(KUBECONFIG),kubeconfig,$${LONGSTREAM_TEST_CLUSTER:-../shared/tools/cluster/cluster}) \
+		$(BIN)/pytest tests/cluster $(ARGS)
+
 .PHONY: soak
 soak: setup ## For ROUNDS=5 rounds: every kill again, and 2,000 new examples for each property
 	@for round in $$(seq $(ROUNDS)); do \
 		echo "==> round $$round of $(ROUNDS)"; \
-		SOAK=1 $(BIN)/pytest -m kills $(ARGS); \
-		$(BIN)/pytest -m "not kills and not engine" --hypothesis-profile=soak --timeout=3600 $(ARGS); \
+		SOAK=1 $(BIN)/pytest --ignore=tests/cluster -m kills $(ARGS); \
+		$(BIN)/pytest --ignore=tests/cluster -m "not kills and not engine" --hypothesis-profile=soak --timeout=3600 $(ARGS); \
 	done
 
 .PHONY: guards

@@ -46,7 +46,13 @@ S = TypeVar("S")
 
 PREFIX = "LONGSTREAM_"
 _NOT_SETTINGS = frozenset(
-    {"LONGSTREAM_CRASH_AT", "LONGSTREAM_TEST_DATA", "LONGSTREAM_TEST_KAFKA", "LONGSTREAM_TEST_S3"}
+    {
+        "LONGSTREAM_CRASH_AT",
+        "LONGSTREAM_TEST_CLUSTER",
+        "LONGSTREAM_TEST_DATA",
+        "LONGSTREAM_TEST_KAFKA",
+        "LONGSTREAM_TEST_S3",
+    }
 )
 _log = logging.getLogger(__name__)
 
