@@ -1,0 +1,119 @@
+"""What may talk to what, and what the trainer may do: tried on a cluster that enforces both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.kube import NAMESPACE, TRAINING, Cluster, KubectlFailed
+from tests.support.onkube import SERVICES, Suite, pod
+
+pytestmark = pytest.mark.cluster
+
+_TRY = """
+import json, socket, sys
+from concurrent.futures import ThreadPoolExecutor
+def opens(address):
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=3).close()
+    except OSError:
+        return False
+    return True
+addresses = sys.argv[1:]
+with ThreadPoolExecutor(len(addresses)) as pool:
+    print(json.dumps(dict(zip(addresses, pool.map(opens, addresses)))))
+"""
+CALLS = tuple(f"{name}.longstream.svc:7400" for name in SERVICES)
+METRICS = tuple(f"{name}.longstream.svc:7410" for name in SERVICES)
+KAFKA, STORE, API = "kafka.longstream.svc:9092", "store.longstream.svc:7070", "kubernetes.default.svc:443"
+EVERYTHING = (*CALLS, *METRICS, KAFKA, STORE, API)
+WORKS = frozenset({KAFKA, STORE})
+ALLOWED = {
+    "caller": frozenset(CALLS),
+    "stranger": frozenset[str](),
+    "deploy/curator": WORKS,
+    "deploy/instructor": WORKS,
+    "deploy/judge": WORKS,
+    "deploy/trainer": WORKS | {API},
+    "training": WORKS,
+}
+"""From where each flow is allowed; all others are not."""
+
+
+@pytest.fixture(scope="module")
+def places(suite: Suite, kube: Cluster) -> Iterator[Suite]:
+    """Beside the suite a pod without any label, and one that looks like a training Job's."""
+    image = kube.items("deployments", labels="app.kubernetes.io/name=curator")[0]
+    name = image["spec"]["template"]["spec"]["containers"][0]["image"]
+    kube.apply(pod("stranger", name, {"who": "stranger"}))
+    kube.apply(pod("training", name, {"app.kubernetes.io/name": "training"}, TRAINING))
+    for namespace, made in ((NAMESPACE, "stranger"), (TRAINING, "training")):
+        kube.kubectl(
+            "wait", f"--namespace={namespace}", f"pod/{made}", "--for=condition=Ready", "--timeout=90s"
+        )
+    yield suite
+    for namespace, made in ((NAMESPACE, "stranger"), (TRAINING, "training")):
+        kube.kubectl("delete", f"--namespace={namespace}", f"pod/{made}", "--wait=false")
+
+
+@pytest.mark.parametrize("place", sorted(ALLOWED))
+def test_every_allowed_flow_works_and_no_other(places: Suite, kube: Cluster, place: str) -> None:
+    namespace = TRAINING if place == "training" else NAMESPACE
+    own = {
+        f"{place.removeprefix('deploy/')}.longstream.svc:{port}" for port in (7400, 7410)
+    }  # to itself: no flow
+    tried = json.loads(kube.run(place, "python3", "-c", _TRY, *EVERYTHING, namespace=namespace))
+    opened = {address for address, opens in tried.items() if opens}
+    assert opened - own == ALLOWED[place]
+
+
+@pytest.mark.parametrize("verb", ["create", "get", "list", "watch", "delete"])
+def test_the_trainer_may_look_after_jobs_in_their_own_namespace_only(suite: Suite, verb: str) -> None:
+    assert may(suite.kube, "trainer", verb, "jobs.batch", TRAINING)
+    assert not may(suite.kube, "trainer", verb, "jobs.batch", NAMESPACE)
+
+
+@pytest.mark.parametrize(
+    ("verb", "what"),
+    [
+        ("update", "jobs.batch"),
+        ("patch", "jobs.batch"),
+        ("create", "pods"),
+        ("get", "pods"),
+        ("get", "pods/log"),
+        ("get", "secrets"),
+        ("get", "configmaps"),
+        ("list", "cronjobs.batch"),
+        ("update", "cronjobs.batch/trainer"),
+        ("get", "cronjobs.batch/other"),
+    ],
+)
+def test_the_trainer_may_do_nothing_else(suite: Suite, verb: str, what: str) -> None:
+    assert not may(suite.kube, "trainer", verb, what, TRAINING)
+
+
+def test_the_trainer_may_read_its_template(suite: Suite) -> None:
+    assert may(suite.kube, "trainer", "get", "cronjobs.batch/trainer", TRAINING)
+
+
+@pytest.mark.parametrize("account", ["curator", "instructor", "judge", "topics", "kafka", "store"])
+def test_no_other_account_has_any_right(suite: Suite, account: str) -> None:
+    for verb, what in (("create", "jobs.batch"), ("get", "pods"), ("get", "secrets"), ("get", "configmaps")):
+        for namespace in (NAMESPACE, TRAINING):
+            assert not may(suite.kube, account, verb, what, namespace)
+
+
+def may(kube: Cluster, account: str, verb: str, what: str, namespace: str) -> bool:
+    """What the cluster says of a service account's right."""
+    identity = f"--as=system:serviceaccount:{NAMESPACE}:{account}"
+    try:
+        return (
+            kube.kubectl("auth", "can-i", verb, what, f"--namespace={namespace}", identity).strip() == "yes"
+        )
+    except KubectlFailed as error:
+        if "no" in str(error).rpartition(":")[2]:
+            return False
+        raise

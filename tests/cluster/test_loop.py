@@ -1,0 +1,60 @@
+"""The whole loop on a cluster, from the real images and the local overlay: Kafka inside, training as a Job."""
+
+from __future__ import annotations
+
+from pydoc_data.topics import topics
+
+import pytest
+
+from tests.support.kube import NAMESPACE, TRAINING, Cluster, soon
+from tests.support.onkube import SERVICES, Suite
+
+pytestmark = pytest.mark.cluster
+
+
+def documents() -> list[dict[str, str]]:
+    """CPython's language reference by topic, as the demo takes it."""
+    return [{"text": text, "id": name, "licence": "PSF-2.0"} for name, text in sorted(topics.items())]
+
+
+@pytest.mark.timeout(1500)
+def test_documents_become_a_judged_model_by_a_training_job(suite: Suite, kube: Cluster) -> None:
+    account = suite.submit(documents(), "pydoc-topics")
+    assert account["accepted"] == len(topics)
+    suite.longstream("cut", "--pipeline=demo")
+    job = soon(lambda: next(iter(kube.items("jobs", TRAINING)), None), 600, "a training Job", every_s=3.0)
+    assert job["metadata"]["annotations"]["longstream.dev/pipeline"] == "demo"
+    promotion = suite.decided(600)
+    assert promotion["outcome"] in {"OUTCOME_PROMOTED", "OUTCOME_REFUSED"}
+    (ended,) = kube.items("jobs", TRAINING)
+    assert ended["status"]["succeeded"] == 1
+    (trained,) = suite.longstream("jobs", "--pipeline=demo")
+    assert trained["state"] == "STATE_SUCCEEDED"
+    (release,) = suite.longstream("releases", "--pipeline=demo")
+    assert release["state"] == "STATE_FINAL"
+
+
+def test_topics_can_be_applied_again(suite: Suite, kube: Cluster) -> None:
+    manifest = kube.json("get", "job/topics", f"--namespace={NAMESPACE}")
+    for name in ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"):
+        manifest["metadata"].pop(name, None)
+    assert manifest["status"]["succeeded"] == 1
+    told = kube.run("deploy/curator", "longstream", "topics", "diff", "--bus=kafka:kafka.longstream.svc:9092")
+    assert told.strip() == "nothing to do"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_runs_from_exactly_the_pinned_set(suite: Suite, service: str) -> None:
+    script = """
+import importlib.metadata, json, pathlib, re
+lock = pathlib.Path("/opt/longstream/locks/NAME.lock").read_text()
+pinned = dict(re.findall(r"^([a-z0-9._-]+)==([^ ;]+)", lock, re.M))
+found = {re.sub("[-_.]+", "-", d.name).lower(): d.version for d in importlib.metadata.distributions()}
+print(json.dumps([pinned, found]))
+""".replace("NAME", service)
+    import json
+
+    pinned, found = json.loads(suite.kube.run(f"deploy/{service}", "python", "-c", script))
+    own = {"longstream", f"longstream-{service}"}
+    assert {name: version for name, version in found.items() if name not in own} == pinned
+    assert own <= set(found)
