@@ -9,10 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.kube import ROOT, Cluster, cluster, rendered, why_none
+from tests.support.kube import LOCAL, ROOT, Cluster, cluster, rendered, why_none
 from tests.support.onkube import Suite
 
-LOCAL = ROOT / "deploy" / "k8s" / "overlays" / "local"
 IMAGES = ROOT / ".cache" / "images" / "layout"
 """Where `make cluster-test` puts them."""
 

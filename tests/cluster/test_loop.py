@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pydoc_data.topics import topics
 
 import pytest
 
-from tests.support.kube import NAMESPACE, TRAINING, Cluster, soon
+from tests.support.kube import LOCAL, NAMESPACE, TRAINING, Cluster, rendered, soon
 from tests.support.onkube import SERVICES, Suite
 
 pytestmark = pytest.mark.cluster
@@ -35,12 +36,13 @@ def test_documents_become_a_judged_model_by_a_training_job(suite: Suite, kube: C
 
 
 def test_topics_can_be_applied_again(suite: Suite, kube: Cluster) -> None:
-    manifest = kube.json("get", "job/topics", f"--namespace={NAMESPACE}")
-    for name in ("uid", "resourceVersion", "creationTimestamp", "managedFields", "generation"):
-        manifest["metadata"].pop(name, None)
-    assert manifest["status"]["succeeded"] == 1
+    kube.kubectl("delete", "job/topics", f"--namespace={NAMESPACE}", "--ignore-not-found")
+    kube.apply(rendered(LOCAL))
+    kube.kubectl(
+        "wait", f"--namespace={NAMESPACE}", "job/topics", "--for=condition=Complete", "--timeout=90s"
+    )
     told = kube.run("deploy/curator", "longstream", "topics", "diff", "--bus=kafka:kafka.longstream.svc:9092")
-    assert told.strip() == "nothing to do"
+    assert told.strip() == "every topic is as it should be"
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -52,8 +54,6 @@ pinned = dict(re.findall(r"^([a-z0-9._-]+)==([^ ;]+)", lock, re.M))
 found = {re.sub("[-_.]+", "-", d.name).lower(): d.version for d in importlib.metadata.distributions()}
 print(json.dumps([pinned, found]))
 """.replace("NAME", service)
-    import json
-
     pinned, found = json.loads(suite.kube.run(f"deploy/{service}", "python", "-c", script))
     own = {"longstream", f"longstream-{service}"}
     assert {name: version for name, version in found.items() if name not in own} == pinned

@@ -16,11 +16,10 @@ from longstream.runtime import PREFIX, RuntimeSettings
 from longstream_instructor.settings import InstructorSettings
 from longstream_judge.settings import JudgeSettings
 from longstream_trainer.settings import TrainerSettings
-from tests.support.kube import ROOT, rendered
+from tests.support.kube import LOCAL, ROOT, rendered
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl on the PATH")
 
-LOCAL = ROOT / "deploy" / "k8s" / "overlays" / "local"
 SERVICES = ("curator", "instructor", "trainer", "judge")
 KNOWN = {
     setting.variable: setting.default

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
+LOCAL = ROOT / "deploy" / "k8s" / "overlays" / "local"
 VARIABLE = "LONGSTREAM_TEST_CLUSTER"
 NAMESPACE = "longstream"
 TRAINING = "longstream-training"
