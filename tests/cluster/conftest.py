@@ -1,15 +1,16 @@
-"""One cluster with the local overlay on it for all of these tests, which run in the order of their files.
+"""One cluster for all of these tests, which run in the order of their files; most ask for the local overlay on it.
 
 `make cluster-test` builds the images and runs them; they are no part of `make test`.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.kube import LOCAL, ROOT, Cluster, cluster, rendered, why_none
+from tests.support.kube import LOCAL, ROOT, VARIABLE, Cluster, cluster, furnish, rendered, why_none
 from tests.support.onkube import Suite
 
 IMAGES = ROOT / ".cache" / "images" / "layout"
@@ -17,12 +18,21 @@ IMAGES = ROOT / ".cache" / "images" / "layout"
 
 
 @pytest.fixture(scope="session")
-def kube() -> Iterator[Cluster]:
+def bare() -> Iterator[Cluster]:
+    """The cluster as it comes; no images are needed for it."""
     missing = why_none()
-    if missing is not None:
+    if missing is not None and VARIABLE not in os.environ:
         pytest.skip(missing)
-    with cluster(IMAGES) as made:
+    assert missing is None, missing
+    with cluster() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def kube(bare: Cluster) -> Cluster:
+    """The same with images and volumes."""
+    furnish(bare, IMAGES)
+    return bare
 
 
 @pytest.fixture(scope="session")

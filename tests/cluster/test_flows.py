@@ -114,6 +114,6 @@ def may(kube: Cluster, account: str, verb: str, what: str, namespace: str) -> bo
             kube.kubectl("auth", "can-i", verb, what, f"--namespace={namespace}", identity).strip() == "yes"
         )
     except KubectlFailed as error:
-        if "no" in str(error).rpartition(":")[2]:
+        if str(error).split()[-1] == "no":
             return False
         raise

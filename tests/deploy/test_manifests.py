@@ -4,61 +4,45 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
-import yaml
 
 from longstream import settings
 from longstream.runtime import PREFIX, RuntimeSettings
 from longstream_instructor.settings import InstructorSettings
 from longstream_judge.settings import JudgeSettings
 from longstream_trainer.settings import TrainerSettings
-from tests.support.kube import LOCAL, ROOT, rendered
+from tests.support.kube import ROOT
+from tests.support.rendering import containers, named, of, told, workload, workloads
+from tests.support.stacks import COMPONENTS, K8S, OVERLAYS, STACKS, Stack, objects
 
 pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="there is no kubectl on the PATH")
+everywhere = pytest.mark.parametrize("stack", STACKS, ids=str)
 
 SERVICES = ("curator", "instructor", "trainer", "judge")
+OWN: dict[str, tuple[type[Any], str]] = {
+    "instructor": (InstructorSettings, "INSTRUCTOR_"),
+    "trainer": (TrainerSettings, "TRAINER_"),
+    "judge": (JudgeSettings, "JUDGE_"),
+}
 KNOWN = {
     setting.variable: setting.default
-    for cls, prefix in (
-        (RuntimeSettings, PREFIX),
-        (InstructorSettings, "INSTRUCTOR_"),
-        (TrainerSettings, "TRAINER_"),
-        (JudgeSettings, "JUDGE_"),
-    )
+    for cls, prefix in ((RuntimeSettings, PREFIX), *OWN.values())
     for setting in settings.describe(cls, env_prefix=prefix)
 }
+SECRETS = {"longstream-s3", "longstream-kafka-ca", "longstream-kafka-user"}
+"""What an administrator puts there; docs/kubernetes.md names them."""
 
 
-@cache
-def objects() -> tuple[Any, ...]:
-    return tuple(yaml.safe_load_all(rendered(LOCAL)))
+def test_every_overlay_and_component_is_rendered() -> None:
+    assert {file.parent.name for file in K8S.glob("overlays/*/kustomization.yaml")} == set(OVERLAYS)
+    assert {name for stack in STACKS for name in stack.components} == set(COMPONENTS)
 
 
-def of(kind: str) -> list[Any]:
-    return [item for item in objects() if item["kind"] == kind]
-
-
-def pods() -> Iterator[tuple[str, Any]]:
-    """Every pod's specification, under its owner's name."""
-    for item in objects():
-        spec = item.get("spec", {})
-        template = spec.get("jobTemplate", {}).get("spec", {}).get("template") or spec.get("template")
-        if template:
-            yield f"{item['kind']} {item['metadata']['name']}", template["spec"]
-
-
-def containers() -> Iterator[tuple[str, Any]]:
-    for name, spec in pods():
-        for container in (*spec.get("initContainers", ()), *spec["containers"]):
-            yield f"{name}/{container['name']}", container
-
-
-def test_every_container_is_confined() -> None:
-    for name, container in containers():
+@everywhere
+def test_every_container_is_confined(stack: Stack) -> None:
+    for name, container in containers(objects(stack)):
         confined = container["securityContext"]
         assert confined["readOnlyRootFilesystem"] is True, name
         assert confined["allowPrivilegeEscalation"] is False, name
@@ -68,20 +52,37 @@ def test_every_container_is_confined() -> None:
         assert container["imagePullPolicy"] == "IfNotPresent", name
 
 
-def test_every_pod_runs_as_nobody_and_without_a_token_but_the_trainers() -> None:
-    for name, spec in pods():
-        assert spec["securityContext"]["runAsNonRoot"] is True, name
-        assert spec["securityContext"]["runAsUser"] >= 10_000, name
-        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
-        assert spec["automountServiceAccountToken"] is (name == "Deployment trainer"), name
+@everywhere
+def test_every_pod_runs_as_nobody_and_without_a_token_but_the_trainers(stack: Stack) -> None:
+    for item in workloads(objects(stack)):
+        confined = item.spec["securityContext"]
+        assert confined["runAsNonRoot"] is True, item
+        assert confined["runAsUser"] >= 10_000, item
+        assert confined["seccompProfile"] == {"type": "RuntimeDefault"}, item
+        assert item.spec["automountServiceAccountToken"] is (item.name == "Deployment trainer"), item
         # Else CURATOR_PORT and the like are set, which the settings refuse as unknown.
-        assert spec["enableServiceLinks"] is False, name
-        assert spec["serviceAccountName"] != "default", name
+        assert item.spec["enableServiceLinks"] is False, item
+        account = named(objects(stack), "ServiceAccount", item.spec["serviceAccountName"])
+        assert account["automountServiceAccountToken"] is False, item
 
 
-def test_every_variable_is_a_setting_of_the_code() -> None:
-    given = {entry["name"] for _, container in containers() for entry in container.get("env", ())}
-    given |= {name for item in of("ConfigMap") for name in item["data"] if name.isupper()}
+@everywhere
+def test_every_program_can_load_the_settings_that_it_is_told(stack: Stack) -> None:
+    programs = [*(f"Deployment {name}" for name in SERVICES), "CronJob trainer"]
+    for name in programs:
+        environ = told(objects(stack), workload(objects(stack), name))
+        loaded = settings.load(RuntimeSettings, file=None, env_prefix=PREFIX, environ=environ)
+        assert loaded.bus_url.startswith("kafka:"), name
+        cls, prefix = OWN.get(name.partition(" ")[2], (None, ""))
+        assert cls is None or settings.load(cls, file=None, env_prefix=prefix, environ=environ)
+
+
+@everywhere
+def test_every_variable_is_a_setting_of_the_code(stack: Stack) -> None:
+    given = {
+        entry["name"] for _, container in containers(objects(stack)) for entry in container.get("env", ())
+    }
+    given |= {name for item in of(objects(stack), "ConfigMap") for name in item["data"] if name.isupper()}
     ours = {
         name for name in given if name.partition("_")[0] in {"LONGSTREAM", *(s.upper() for s in SERVICES)}
     }
@@ -89,54 +90,72 @@ def test_every_variable_is_a_setting_of_the_code() -> None:
     assert ours <= set(KNOWN)
 
 
-def test_a_pod_has_longer_to_end_than_its_program_takes_to_drain() -> None:
-    for name, spec in pods():
-        if name.removeprefix("Deployment ") not in SERVICES:
-            continue
-        (container,) = spec["containers"]
-        told = {entry["name"]: entry.get("value") for entry in container["env"]}
-        drain_s = float(told.get("LONGSTREAM_DRAIN_S") or KNOWN["LONGSTREAM_DRAIN_S"] or "")
+@everywhere
+def test_a_pod_has_longer_to_end_than_its_program_takes_to_drain(stack: Stack) -> None:
+    for name in SERVICES:
+        item = workload(objects(stack), f"Deployment {name}")
+        (container,) = item.spec["containers"]
+        drain_s = float(
+            told(objects(stack), item).get("LONGSTREAM_DRAIN_S") or KNOWN["LONGSTREAM_DRAIN_S"] or ""
+        )
         before_s = container["lifecycle"]["preStop"]["sleep"]["seconds"]
-        assert spec["terminationGracePeriodSeconds"] > before_s + drain_s + 10, name
+        assert item.spec["terminationGracePeriodSeconds"] > before_s + drain_s + 10, name
 
 
-def test_an_instructor_drains_for_longer_than_one_generation_may_take() -> None:
-    (spec,) = (spec for name, spec in pods() if name == "Deployment instructor")
-    told = {entry["name"]: entry.get("value") for entry in spec["containers"][0]["env"]}
-    assert float(told["LONGSTREAM_DRAIN_S"]) > InstructorSettings(engine_url="vllm:x").timeout_s
+@everywhere
+def test_an_instructor_drains_for_longer_than_one_generation_may_take(stack: Stack) -> None:
+    environ = told(objects(stack), workload(objects(stack), "Deployment instructor"))
+    assert float(environ["LONGSTREAM_DRAIN_S"]) > InstructorSettings(engine_url="vllm:x").timeout_s
 
 
-def test_probes_ask_what_the_server_answers_on_the_port_where_it_listens() -> None:
-    address = next(item["data"] for item in of("ConfigMap") if "LONGSTREAM_GRPC_ADDRESS" in item["data"])
-    port = int(address["LONGSTREAM_GRPC_ADDRESS"].rpartition(":")[2])
-    for name, spec in pods():
-        if name.removeprefix("Deployment ") in SERVICES:
-            probes = {
-                kind: spec["containers"][0][f"{kind}Probe"]["grpc"]
-                for kind in ("startup", "readiness", "liveness")
-            }
-            assert {probe["port"] for probe in probes.values()} == {port}, name
-            assert [probe["service"] for probe in probes.values()] == ["liveness", "readiness", "liveness"]
+@everywhere
+def test_whatever_stays_has_three_probes(stack: Stack) -> None:
+    for item in workloads(objects(stack)):
+        if item.name.partition(" ")[0] in {"Deployment", "StatefulSet"}:
+            for container in item.spec["containers"]:
+                assert {"startupProbe", "readinessProbe", "livenessProbe"} <= set(container), item
 
 
-def test_services_and_budgets_choose_the_pods_of_their_deployments() -> None:
-    for service in SERVICES:
-        (deployment,) = (item for item in of("Deployment") if item["metadata"]["name"] == service)
-        labels = deployment["spec"]["template"]["metadata"]["labels"]
-        (door,) = (item for item in of("Service") if item["metadata"]["name"] == service)
-        (budget,) = (item for item in of("PodDisruptionBudget") if item["metadata"]["name"] == service)
-        assert door["spec"]["selector"].items() <= labels.items()
-        assert budget["spec"]["selector"]["matchLabels"].items() <= labels.items()
+@everywhere
+def test_probes_ask_what_the_server_answers_on_the_port_where_it_listens(stack: Stack) -> None:
+    for name in SERVICES:
+        item = workload(objects(stack), f"Deployment {name}")
+        port = int(told(objects(stack), item)["LONGSTREAM_GRPC_ADDRESS"].rpartition(":")[2])
+        probes = [
+            item.spec["containers"][0][f"{kind}Probe"]["grpc"]
+            for kind in ("startup", "readiness", "liveness")
+        ]
+        assert {probe["port"] for probe in probes} == {port}, name
+        assert [probe["service"] for probe in probes] == ["liveness", "readiness", "liveness"]
 
 
-def test_the_trainers_template_is_where_the_trainer_looks_and_never_runs_by_itself() -> None:
-    (template,) = of("CronJob")
-    (spec,) = (spec for name, spec in pods() if name == "Deployment trainer")
-    told = {entry["name"]: entry.get("value") for entry in spec["containers"][0]["env"]}
+@everywhere
+def test_services_and_budgets_choose_the_pods_of_one_workload(stack: Stack) -> None:
+    pods = list(workloads(objects(stack)))
+    for item in of(objects(stack), "Service"):
+        chosen = [pod for pod in pods if item["spec"]["selector"].items() <= pod.labels.items()]
+        assert len(chosen) == 1, item["metadata"]["name"]
+        ports = {port["name"] for container in chosen[0].spec["containers"] for port in container["ports"]}
+        assert {port["targetPort"] for port in item["spec"]["ports"]} <= ports
+    for item in of(objects(stack), "PodDisruptionBudget"):
+        assert (
+            len(
+                [pod for pod in pods if item["spec"]["selector"]["matchLabels"].items() <= pod.labels.items()]
+            )
+            == 1
+        )
+    budgets = {item["metadata"]["name"] for item in of(objects(stack), "PodDisruptionBudget")}
+    assert {item["metadata"]["name"] for item in of(objects(stack), "Deployment")} == budgets
+
+
+@everywhere
+def test_the_trainers_template_is_where_the_trainer_looks_and_never_runs_by_itself(stack: Stack) -> None:
+    (template,) = of(objects(stack), "CronJob")
+    environ = told(objects(stack), workload(objects(stack), "Deployment trainer"))
     place = template["metadata"]
-    assert told["TRAINER_JOB_TEMPLATE"] == f"{place['namespace']}/{place['name']}"
+    assert environ["TRAINER_JOB_TEMPLATE"] == f"{place['namespace']}/{place['name']}"
     assert template["spec"]["suspend"] is True
-    (role,) = of("Role")
+    (role,) = of(objects(stack), "Role")
     assert role["metadata"]["namespace"] == place["namespace"]
     assert role["rules"] == [
         {
@@ -153,9 +172,31 @@ def test_the_trainers_template_is_where_the_trainer_looks_and_never_runs_by_itse
     ]
 
 
-def test_every_image_is_one_that_is_built() -> None:
-    built = {f"localhost/longstream-{name}" for name in (*SERVICES, "kafka", "store", "demo-model")}
-    assert {container["image"].rpartition(":")[0] for _, container in containers()} == built
+@everywhere
+def test_every_image_is_one_that_is_built(stack: Stack) -> None:
+    built = {f"longstream-{name}" for name in SERVICES}
+    if stack.below == "local":
+        built |= {f"longstream-{name}" for name in ("kafka", "store", "demo-model")}
+    elif "kafka" in stack.components:
+        built.add("longstream-kafka")
+    images = {container["image"] for _, container in containers(objects(stack))}
+    assert {image.rpartition("/")[2].partition(":")[0] for image in images} == built
+    assert all(re.fullmatch(r".+:\d+\.\d+\.\d+(-cpu)?", image) for image in images)
+
+
+@everywhere
+def test_a_secret_is_named_and_not_held_but_for_the_local_toys(stack: Stack) -> None:
+    held = {item["metadata"]["name"] for item in of(objects(stack), "Secret")}
+    assert bool(held) is (stack.below == "local")
+    used: set[str] = set()
+    for item in workloads(objects(stack)):
+        for volume in item.spec.get("volumes", ()):
+            sources = [volume, *volume.get("projected", {}).get("sources", ())]
+            used |= {s["secret"].get("secretName") or s["secret"]["name"] for s in sources if "secret" in s}
+    assert used <= SECRETS | held
+    for name, container in containers(objects(stack)):
+        for entry in container.get("env", ()):
+            assert not re.search("PASSWORD$|SECRET|TOKEN$", entry["name"]) or "value" not in entry, name
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -176,10 +217,16 @@ def test_a_final_stage_has_no_compiler_no_installer_and_no_root(service: str) ->
 
 
 def test_images_begin_alike_so_that_they_share_what_is_large() -> None:
-    beginnings = set()
-    for service in ("instructor", "trainer", "judge"):
-        text = (ROOT / "services" / service / "Dockerfile").read_text(encoding="utf-8")
-        runtime = text[text.index("FROM ${BASE}") : text.index("FROM tools AS distributions")]
-        shared = text[text.index("FROM runtime AS image") : text.index("# What this service alone declares.")]
-        beginnings.add(runtime + shared)
-    assert len(beginnings) == 1
+    texts = {
+        service: (ROOT / "services" / service / "Dockerfile").read_text(encoding="utf-8")
+        for service in SERVICES
+    }
+    assert len({between(text, "FROM ${BASE}", "FROM tools AS distributions") for text in texts.values()}) == 1
+    with_torch = [text for service, text in texts.items() if service != "curator"]
+    assert (
+        len({between(text, "FROM runtime AS image", "# What this service alone") for text in with_torch}) == 1
+    )
+
+
+def between(text: str, first: str, last: str) -> str:
+    return text[text.index(first) : text.index(last)]

@@ -50,7 +50,7 @@ class Cluster:
         )
         if ended.returncode != 0:
             raise KubectlFailed(
-                f"kubectl {' '.join(arguments)[:200]}: {(ended.stderr + ended.stdout)[-1500:]}"
+                f"kubectl {' '.join(arguments)[:200]}: {ended.stderr[-1500:] + ended.stdout[-300:]}"
             )
         return ended.stdout
 
@@ -105,8 +105,8 @@ def why_none() -> str | None:
 
 
 @contextmanager
-def cluster(images: Path) -> Iterator[Cluster]:
-    """A cluster; one that is made for this gets the images of the OCI layout, and ends with the block."""
+def cluster() -> Iterator[Cluster]:
+    """A cluster; one that is made for this ends with the block."""
     if os.environ[VARIABLE] == _GIVEN:
         yield Cluster(["kubectl"])
         return
@@ -121,14 +121,19 @@ def cluster(images: Path) -> Iterator[Cluster]:
             check=False,
         )
         assert told.returncode == 0, told.stdout + told.stderr
-        made = Cluster([str(tool), "kubectl"], tool)
-        for number in range(_NODES):
-            _load(tool, f"n{number}", images)
-        made.apply("\n---\n".join(_volume(name) for name in ("one", "two")))
-        yield made
+        yield Cluster([str(tool), "kubectl"], tool)
     finally:
         subprocess.run([tool, "down"], check=True)
         shutil.rmtree(_VOLUMES, ignore_errors=True)
+
+
+def furnish(made: Cluster, images: Path) -> None:
+    """Give a cluster that was made for this the images of the OCI layout and volumes; another has its own."""
+    if made.tool is None:
+        return
+    for number in range(_NODES):
+        _load(made.tool, f"n{number}", images)
+    made.apply("\n---\n".join(_volume(name) for name in ("one", "two")))
 
 
 def soon(question: Callable[[], T | None], timeout_s: float, what: str, every_s: float = 1.0) -> T:
