@@ -42,6 +42,7 @@ check: setup ## Format, lint, types, contract: everything but the tests
 	@echo "==> buf lint"; $(BIN)/buf lint
 	@echo "==> buf breaking"; $(BIN)/buf breaking --against proto/released.binpb
 	@echo "==> stubs"; $(BIN)/python scripts/proto.py --check
+	@echo "==> monitoring"; $(BIN)/python -m scripts.monitoring.write --check
 
 .PHONY: format
 format: setup ## Put the code into the form that `make check` asks for
@@ -77,9 +78,19 @@ images: setup ## Build the suite's container images with buildah, podman or dock
 
 .PHONY: cluster-test
 cluster-test: setup ## Run the suite on a real Kubernetes: the one of KUBECONFIG (which has the images), or one made for it
+	@[ -n "$(KUBECONFIG)" ] || [ -x "$${LONGSTREAM_TEST_CLUSTER:-../shared/tools/cluster/cluster}" ] || { \
+		echo 'Name a cluster: KUBECONFIG=file, or LONGSTREAM_TEST_CLUSTER=program that makes one.'; exit 1; }
 	@$(if $(KUBECONFIG),,$(BIN)/python -m scripts.images --cpu --layout .cache/images/layout)
 	@LONGSTREAM_TEST_CLUSTER=$(if $(KUBECONFIG),kubeconfig,$${LONGSTREAM_TEST_CLUSTER:-../shared/tools/cluster/cluster}) \
-		$(BIN)/pytest tests/cluster $(ARGS)
+		$(BIN)/pytest tests/cluster --timeout=1800 $(ARGS)
+
+.PHONY: policy
+policy: setup ## Scan manifests and Dockerfiles with checkov and hadolint; exceptions stand in tests/deploy/policy.yaml
+	@$(BIN)/python -m tests.deploy.policy
+
+.PHONY: monitoring
+monitoring: setup ## Write dashboards, the operator's rules and docs/metrics.md from their sources
+	@$(BIN)/python -m scripts.monitoring.write
 
 .PHONY: soak
 soak: setup ## For ROUNDS=5 rounds: every kill again, and 2,000 new examples for each property

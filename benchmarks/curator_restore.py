@@ -21,8 +21,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry
-
 from benchmarks.curator_state import INPUT, STATE, a_keeper, kept_by, opened, write_state
 from benchmarks.kafka_worker import a_broker
 from benchmarks.report import Figure, emit
@@ -71,12 +69,11 @@ class Changelog:
         )
 
     def _restore_s(self) -> float:
-        registry = CollectorRegistry()
-        keeper = a_keeper(self.bus, self.folder, registry)
+        keeper = a_keeper(self.bus, self.folder)
         began = time.perf_counter()
         keeper.gained(INPUT)
         took_s = time.perf_counter() - began
-        if (found := kept_by(keeper, registry)) != self.kept:
+        if (found := kept_by(keeper)) != self.kept:
             raise SystemExit(f"{found} examples were restored, not {self.kept}")
         return took_s
 

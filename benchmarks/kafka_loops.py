@@ -109,7 +109,7 @@ class _Counting(WorkerMetrics):
         self.ended = 0.0
         self._missing = count
 
-    def committed(self, topic: str, records: int, dead: int) -> None:
+    def committed(self, topic: str, records: int, dead: Sequence[str]) -> None:
         """See `WorkerMetrics`."""
         super().committed(topic, records, dead)
         self._missing -= records

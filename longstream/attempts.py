@@ -17,7 +17,7 @@ from typing import Protocol
 from longstream.bus import Output, Record
 from longstream.dead_letters import dead_letter
 from longstream.errors import ControlFailed, DeadlineExceeded, EngineDied, SuiteError
-from longstream.telemetry import consumed, produced
+from longstream.telemetry import Span, TraceContext, consumed, produced, tell, tracing
 from longstream.window import Flight, Window
 from longstream.worker_metrics import WorkerMetrics
 
@@ -69,13 +69,17 @@ class Attempts:
         if not flight.tries:
             flight.begun_at = time.perf_counter()
         flight.tries += 1
+        begun_ns = time.time_ns() if tracing() else 0
         try:
-            with consumed(flight.record):
+            with (work := consumed(flight.record)) as trace:
                 outputs = self._outputs(flight, last)
                 if outputs:
                     outputs = [produced(output) for output in outputs]
+            if begun_ns:
+                tell(_span(flight, trace, work.parent, begun_ns, done=outputs is not None))
             if outputs is not None:
-                self._metrics.took(flight.record.partition.topic, time.perf_counter() - flight.begun_at)
+                seconds = time.perf_counter() - flight.begun_at
+                self._metrics.took(flight.record.partition.topic, seconds, trace)
             flight.outputs = outputs
         except BaseException as error:
             flight.error = error
@@ -111,9 +115,30 @@ class Attempts:
                 "why": error.message,
             },
         )
-        self._metrics.dead(record.partition.topic, error.reason)
-        flight.dead = True
+        flight.dead = error.reason
         return [dead_letter(record, error, flight.tries), *self._handler.refuse(record, error)]
+
+
+def _span(
+    flight: Flight, context: TraceContext, parent: TraceContext | None, begun_ns: int, *, done: bool
+) -> Span:
+    partition = flight.record.partition
+    return Span(
+        name=f"{partition.topic} process",
+        kind="consumer",
+        context=context,
+        parent=parent,
+        begun_ns=begun_ns,
+        ended_ns=time.time_ns(),
+        attributes={
+            "messaging.destination.name": partition.topic,
+            "messaging.destination.partition.id": str(partition.index),
+            "messaging.operation.type": "process",
+            "longstream.offset": flight.record.offset,
+            "longstream.try": flight.tries,
+        },
+        error=flight.dead or ("" if done else "tried again later"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,25 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
-from longstream.commands import cut, dlq, lineage, listing, report, status, submit, sweep, topics, up
+from longstream.commands import cut, dlq, doctor, lineage, listing, report, status, submit, sweep, topics, up
 from longstream.commands.common import Subparsers
 from longstream.errors import InvalidInput, SuiteError, Unavailable
 
 GROUP = "longstream.commands"
 """Entry points of file commands."""
-REMOTE: tuple[ModuleType, ...] = (up, status, submit, cut, listing, lineage, report, topics, dlq, sweep)
+REMOTE: tuple[ModuleType, ...] = (
+    up,
+    status,
+    submit,
+    cut,
+    listing,
+    lineage,
+    report,
+    topics,
+    dlq,
+    sweep,
+    doctor,
+)
 
 USAGE, RETRYABLE, FAILED, INTERRUPTED = 2, 75, 1, 130
 """Exit statuses: wrong usage or input; worth a retry (EX_TEMPFAIL); any other failure; Ctrl-C."""

@@ -18,6 +18,7 @@ from longstream.errors import AlreadyExists, InvalidInput, SuiteError, TooLarge,
 from longstream.ids import digest
 from longstream.owned import OwnedFacts
 from longstream.pipeline import Pipeline
+from longstream.telemetry import produced
 from longstream.topics import PipelineTopics
 from longstream.v1.records_pb2 import (
     CurationRecord,
@@ -118,7 +119,8 @@ class Owner(ABC):
             if not error.retryable:
                 raise
             self._rest(pipeline.name, _REST_S)
-            _log.warning("owner waits", extra={"pipeline": pipeline.name, "reason": error.reason})
+            told = {"pipeline": pipeline.name, "reason": error.reason, "why": error.message}
+            _log.warning("owner waits", extra=told)
 
     def _rest(self, pipeline: str, seconds: float) -> None:
         """Do not act for the pipeline before that time has passed."""
@@ -182,7 +184,7 @@ class CommandPort:
         command.ClearField("request_hash")
         command.request_hash = digest("request", command.SerializeToString(deterministic=True))
         output = self._layout.output(self._topic, command.pipeline, "", command.SerializeToString())
-        written = self._bus.publish([output])[0]
+        written = self._bus.publish([produced(output)])[0]
         state = self._states.wait(lambda view: _applied(view, command.pipeline, written.offset), timeout_s)
         return _outcome(state, command)
 

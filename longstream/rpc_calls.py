@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import Any
 
 import grpc
@@ -33,7 +33,16 @@ from longstream.errors import (
 from longstream.rpc_admission import Arrival, CallLimits, Phase, Rooms, is_watch
 from longstream.rpc_errors import to_status
 from longstream.rpc_metrics import RpcMetrics
-from longstream.telemetry import log_fields, new_trace, parse_traceparent, trace
+from longstream.telemetry import (
+    Span,
+    TraceContext,
+    log_fields,
+    new_trace,
+    parse_traceparent,
+    tell,
+    trace,
+    tracing,
+)
 
 _log = logging.getLogger(__name__)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
@@ -139,11 +148,16 @@ class CallInterceptor(grpc.ServerInterceptor):
     @contextmanager
     def _answered(self, method: str, context: Any) -> Iterator[None]:
         begun = perf_counter()
+        parent = parse_traceparent(dict(context.invocation_metadata() or ()).get("traceparent"))
+        here = parent.child() if parent is not None else new_trace()
         try:
-            with _traced(method, context), _errors_told(context):
+            with _traced(method, context, here), _errors_told(context):
                 yield
         finally:
-            self._metrics.handled(method, _outcome(context), perf_counter() - begun)
+            code, seconds = _outcome(context), perf_counter() - begun
+            self._metrics.handled(method, code, seconds, here)
+            if tracing():
+                tell(_span(method, here, parent, code, seconds))
 
 
 class _WatchContext:
@@ -186,11 +200,31 @@ class _CallEnded(Exception):
     """The caller has gone, or its time is over."""
 
 
+def _span(
+    method: str, here: TraceContext, parent: TraceContext | None, code: grpc.StatusCode, seconds: float
+) -> Span:
+    service, _, name = method.removeprefix("/").rpartition("/")
+    ended_ns = time_ns()
+    return Span(
+        name=f"{service}/{name}",
+        kind="server",
+        context=here,
+        parent=parent,
+        begun_ns=ended_ns - round(seconds * 1e9),
+        ended_ns=ended_ns,
+        attributes={
+            "rpc.system": "grpc",
+            "rpc.service": service,
+            "rpc.method": name,
+            "rpc.grpc.status_code": code.value[0],
+        },
+        error="" if code is grpc.StatusCode.OK else code.name,
+    )
+
+
 @contextmanager
-def _traced(method: str, context: Any) -> Iterator[None]:
+def _traced(method: str, context: Any, here: TraceContext) -> Iterator[None]:
     metadata = dict(context.invocation_metadata() or ())
-    parent = parse_traceparent(metadata.get("traceparent"))
-    here = parent.child() if parent is not None else new_trace()
     wished = str(metadata.get("x-request-id", ""))
     request_id = wished if _REQUEST_ID.fullmatch(wished) else here.span_id
     with trace(here), log_fields(grpc_method=method, request_id=request_id):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import grpc
 
-from longstream.telemetry import Metrics
+from longstream.telemetry import Exemplars, Metrics, TraceContext
 
 _CODES = tuple(code.name for code in grpc.StatusCode)
 
@@ -31,6 +31,7 @@ class RpcMetrics:
             grpc_service=at["grpc_service"],
             grpc_method=at["grpc_method"],
         )
+        self._exemplars = {method: Exemplars() for method in methods}
         self._unread = metrics.counter(
             "grpc_server_unread_total",
             "Calls that ended before a handler saw them: far too large, cancelled, or out of time.",
@@ -42,11 +43,12 @@ class RpcMetrics:
         service, name = _labels(method)
         self._started.labels(grpc_service=service, grpc_method=name).inc()
 
-    def handled(self, method: str, code: grpc.StatusCode, seconds: float) -> None:
-        """A call has been answered with this code."""
+    def handled(self, method: str, code: grpc.StatusCode, seconds: float, trace: TraceContext | None) -> None:
+        """A call of that trace has been answered with this code."""
         service, name = _labels(method)
         self._handled.labels(grpc_service=service, grpc_method=name, grpc_code=code.name).inc()
-        self._seconds.labels(grpc_service=service, grpc_method=name).observe(seconds)
+        exemplar = self._exemplars[method].of(trace) if method in self._exemplars else None
+        self._seconds.labels(grpc_service=service, grpc_method=name).observe(seconds, exemplar)
 
     def unread(self, method: str) -> None:
         """A call has ended before its handler was called."""

@@ -34,7 +34,7 @@ from longstream.records import parse
 from longstream.server import GrpcServer, Registration, ServerSettings
 from longstream.storage import Storage, open_storage
 from longstream.storage.s3_settings import S3Settings
-from longstream.telemetry import Metrics, MetricsServer, configure_logging
+from longstream.telemetry import Metrics, MetricsServer, configure_logging, export_spans, sample_traces
 from longstream.topics import READERS, Layout, PipelineTopics, topics
 from longstream.v1.records_pb2 import OwnerState
 from longstream.view import View
@@ -51,6 +51,7 @@ _NOT_SETTINGS = frozenset(
         "LONGSTREAM_TEST_CLUSTER",
         "LONGSTREAM_TEST_DATA",
         "LONGSTREAM_TEST_KAFKA",
+        "LONGSTREAM_TEST_PROMETHEUS",
         "LONGSTREAM_TEST_S3",
     }
 )
@@ -78,6 +79,14 @@ class RuntimeSettings:
     selected_partitions: int = 4
     control_partitions: int = 2
     """How topics are cut; must be what they were created with."""
+    gpu_hour_cost: float = 0.0
+    """What a GPU costs in an hour, in any currency; shown as a metric, from which costs are derived."""
+    revision: str = "unknown"
+    """Source revision of the running code, as an image states it."""
+    traces_url: str = ""
+    """http(s)://HOST:PORT of an OpenTelemetry collector that takes spans by OTLP over gRPC; empty: no traces."""
+    traces_share: float = 1.0
+    """Share, 0 to 1, of the traces that begin here which are told; callers decide about their own."""
     log_level: str = "INFO"
     drain_s: float = 75.0
     """From SIGTERM until what is not finished is given up."""
@@ -94,6 +103,12 @@ class RuntimeSettings:
         for name in ("examples_partitions", "selected_partitions", "control_partitions"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1")
+        if self.traces_url and not self.traces_url.startswith(("http://", "https://")):
+            raise ValueError("traces_url must be http://HOST:PORT or https://HOST:PORT")
+        if not 0 <= self.traces_share <= 1:
+            raise ValueError("traces_share must be between 0 and 1")
+        if self.gpu_hour_cost < 0:
+            raise ValueError("gpu_hour_cost must not be below 0")
         if self.drain_s <= 0:
             raise ValueError("drain_s must be above 0")
 
@@ -180,13 +195,13 @@ def open_runtime(service: str, read_topics: Sequence[str]) -> Iterator[Runtime]:
     try:
         settings = load(RuntimeSettings, PREFIX)
         files = [pipelines.load(Path(path)) for path in settings.pipelines]
-        with open_storage(settings.storage_url, settings.s3) as storage:
+        with _exported(service, settings), open_storage(settings.storage_url, settings.s3) as storage:
             log = open_bus(settings.bus_url, housekeeping=True, security=settings.kafka)
             bus = BodiesBus(log, storage)
             try:
                 bus.prepare_topics(topics(settings.layout))
                 metrics = Metrics(service, REGISTRY)
-                metrics.build_info(_version(), "")
+                declare_common(metrics, settings.revision, settings.gpu_hour_cost)
                 yield Runtime(
                     service=service,
                     settings=settings,
@@ -202,6 +217,31 @@ def open_runtime(service: str, read_topics: Sequence[str]) -> Iterator[Runtime]:
     except SuiteError as error:
         _log.error("cannot run", exc_info=error)
         sys.exit(exit_code(error))
+
+
+@contextmanager
+def _exported(service: str, settings: RuntimeSettings) -> Iterator[None]:
+    """Tell spans to the collector of the settings, if they name one, inside the block."""
+    if not settings.traces_url:
+        yield
+        return
+    from longstream.telemetry.otlp import OtlpExporter
+
+    sample_traces(settings.traces_share)
+    exporter = OtlpExporter(service, _version(), settings.traces_url)
+    export_spans(exporter)
+    try:
+        yield
+    finally:
+        export_spans(None)
+        exporter.close()
+
+
+def declare_common(metrics: Metrics, revision: str, gpu_hour_cost: float) -> None:
+    """What every program shows of itself and its settings."""
+    metrics.build_info(_version(), revision)
+    cost = metrics.gauge("longstream_gpu_hour_cost", "What a GPU costs in an hour, as the settings tell.")
+    cost.labels().set(gpu_hour_cost)
 
 
 def load(cls: type[S], prefix: str) -> S:

@@ -32,6 +32,7 @@ DEFAULT_DATA = Path("longstream-data")
 DEFAULT_PORT_BASE = 7400
 METRICS_PORT_OFFSET = 10
 SUITE_FILE = "suite.json"
+TARGETS_FILE = "targets.json"
 LOG_FILE = "log.sqlite"
 OBJECTS = "objects"
 
@@ -201,9 +202,23 @@ def write_suite(
         "pipelines": list(pipelines),
         "services": services,
     }
-    draft = data / f"{SUITE_FILE}.new"
-    draft.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-    draft.replace(data / SUITE_FILE)
+    _replace(data / SUITE_FILE, told)
+    _replace(data / TARGETS_FILE, _targets(services))
+
+
+def _targets(services: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """As Prometheus reads them (file_sd_configs), each service under the name that rules and dashboards know."""
+    return [
+        {"targets": [facts["metrics"]], "labels": {"job": name}}
+        for name, facts in services.items()
+        if facts["metrics"]
+    ]
+
+
+def _replace(path: Path, value: object) -> None:
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+    draft.replace(path)
 
 
 def _told_all(programs: Sequence[ServiceProgram], variable: str) -> str:
@@ -212,8 +227,9 @@ def _told_all(programs: Sequence[ServiceProgram], variable: str) -> str:
 
 def forget_suite(data: Path) -> None:
     """Take the suite's file away: nothing runs any more."""
-    with suppress(FileNotFoundError):
-        (data / SUITE_FILE).unlink()
+    for name in (SUITE_FILE, TARGETS_FILE):
+        with suppress(FileNotFoundError):
+            (data / name).unlink()
 
 
 def read_suite(data: Path) -> RunningSuite:

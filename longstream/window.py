@@ -16,8 +16,8 @@ class Prefix:
     outputs: list[Output]
     position: int
     records: int
-    dead: int
-    """How many of the records are dead letters."""
+    dead: tuple[str, ...]
+    """The reason of each record that is a dead letter."""
 
 
 @dataclass(slots=True, eq=False)
@@ -32,8 +32,8 @@ class Flight:
     """When its first try began, by `time.perf_counter`."""
     due: float = 0.0
     """No try before this, by `time.monotonic`."""
-    dead: bool = False
-    """Its outputs are its dead letter."""
+    dead: str = ""
+    """Why its outputs are its dead letter; empty: they are not."""
     given_up: bool = False
     """No further try in this life; it stays uncommitted and is read again."""
     outputs: Sequence[Output] | None = None
@@ -94,15 +94,18 @@ class Window:
     def finished(self) -> Prefix:
         """The longest finished prefix, left in place until `committed`. Raises what its handling raised."""
         outputs: list[Output] = []
-        position, records, dead = self._position, 0, 0
+        position, records = self._position, 0
+        dead: list[str] = []
         for flight in self._flights:
             if flight.error is not None:
                 raise flight.error
             if flight.outputs is None:
                 break
             outputs.extend(flight.outputs)
-            position, records, dead = flight.record.offset + 1, records + 1, dead + flight.dead
-        return Prefix(outputs, position, records, dead)
+            position, records = flight.record.offset + 1, records + 1
+            if flight.dead:
+                dead.append(flight.dead)
+        return Prefix(outputs, position, records, tuple(dead))
 
     def committed(self, prefix: Prefix) -> None:
         """Forget a prefix that is written."""

@@ -313,10 +313,12 @@ class Worker:
         """Commit, waiting for as long as the log is full or away. False: fenced."""
         outputs = [output for prefix in due.values() for output in prefix.outputs]
         positions = {partition: prefix.position for partition, prefix in due.items()}
-        failures = 0
+        failures, begun = 0, time.perf_counter()
         while True:
             try:
                 subscription.commit(outputs, positions)
+                seconds = time.perf_counter() - begun
+                self._metrics.wrote(self._consumption.topics[0], outputs, seconds)
                 return True
             except Fenced:
                 return False

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter as counted  # noqa: N813  # Counter is Prometheus's here
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge, Histogram
 
-from longstream.bus import Partition
+from longstream.bus import Output, Partition
 from longstream.errors import SuiteError, Unavailable
 from longstream.lag import Lag
-from longstream.telemetry import INDEX, Metrics
+from longstream.telemetry import INDEX, Exemplars, Metrics, TraceContext
+from longstream.topics import Layout
+from longstream.topics import topics as all_topics
 
 _LAGS = {
     "worker_lag_records": "Records in the log that are not committed yet, in hand or not.",
     "worker_oldest_unprocessed_seconds": "Age of the oldest of them; 0 if there is none.",
 }
 _OUTCOMES = ("handled", "dead_lettered")
+_WRITTEN = tuple(topic.name for topic in all_topics(Layout()))
 
 
 def error_reasons() -> tuple[str, ...]:
@@ -40,6 +44,7 @@ class _Series:
     dead: Counter
     seconds: Histogram
     in_flight: Gauge
+    exemplars: Exemplars
 
 
 class WorkerMetrics:
@@ -57,6 +62,12 @@ class WorkerMetrics:
         )
         self._dead = metrics.counter(
             "dlq_records_total", "Dead letters by reason.", topic=topics, reason=reasons
+        )
+        self._commit_seconds = metrics.histogram(
+            "worker_commit_seconds", "One commit of outputs and positions, waiting included.", topic=topics
+        )
+        self._outputs = metrics.counter(
+            "worker_outputs_total", "Records written, by the topic they went to.", topic=_WRITTEN
         )
         self._retries = metrics.counter(
             "worker_retries_total", "Tries that failed and were repeated.", topic=topics, reason=reasons
@@ -84,24 +95,29 @@ class WorkerMetrics:
         """Records are in flight."""
         self._series(topic).in_flight.inc(records)
 
-    def took(self, topic: str, seconds: float) -> None:
-        """From a record's first try to its outputs."""
-        self._series(topic).seconds.observe(seconds)
-
-    def dead(self, topic: str, reason: str) -> None:
-        """A record goes to the dead letters."""
-        self._dead.labels(topic=topic, reason=reason).inc()
+    def took(self, topic: str, seconds: float, trace: TraceContext) -> None:
+        """From a record's first try to its outputs, for that trace."""
+        series = self._series(topic)
+        series.seconds.observe(seconds, series.exemplars.of(trace))
 
     def retried(self, topic: str, reason: str) -> None:
         """A try failed; another follows."""
         self._retries.labels(topic=topic, reason=reason).inc()
 
-    def committed(self, topic: str, records: int, dead: int) -> None:
-        """Records are written off, so many of them as dead letters."""
+    def committed(self, topic: str, records: int, dead: Sequence[str]) -> None:
+        """Records are written off. dead: the reason of each that went to the dead letters."""
         series = self._series(topic)
-        series.handled.inc(records - dead)
-        series.dead.inc(dead)
+        series.handled.inc(records - len(dead))
+        series.dead.inc(len(dead))
         series.in_flight.dec(records)
+        for reason in dead:
+            self._dead.labels(topic=topic, reason=reason).inc()
+
+    def wrote(self, topic: str, outputs: Iterable[Output], seconds: float) -> None:
+        """The worker of that topic has committed these outputs."""
+        self._commit_seconds.labels(topic=topic).observe(seconds)
+        for written, count in counted(output.topic for output in outputs).items():
+            self._outputs.labels(topic=written).inc(count)
 
     def lost(self, topic: str, records: int) -> None:
         """Records in flight went with their partition."""
@@ -127,4 +143,5 @@ class WorkerMetrics:
             dead=self._records.labels(topic=topic, outcome="dead_lettered"),
             seconds=self._seconds.labels(topic=topic),
             in_flight=self._in_flight.labels(topic=topic),
+            exemplars=Exemplars(),
         )

@@ -61,6 +61,7 @@ class Plan:
 def main() -> int:
     """Build what was asked for."""
     options = _parser().parse_args()
+    CACHE.mkdir(parents=True, exist_ok=True)
     try:
         if unknown := set(options.names) - {*SERVICES, *EXTRAS}:
             raise CannotBuild(f"there is no image called {', '.join(sorted(unknown))}")
@@ -134,10 +135,13 @@ def _build(plan: Plan, name: str, file: str, context: str, arguments: Sequence[s
     command = (
         [plan.builder, "buildx", "build"] if plan.builder == "docker" else [plan.builder, "build", "--layers"]
     )
-    # Without a container runtime, as on a machine that is itself a container, steps run in a chroot.
-    isolation = ["--isolation=chroot"] if plan.builder == "buildah" else []
     about = [f"--build-arg=BASE={plan.base}", f"--build-context={context}", *arguments]
-    _run([*command, *isolation, *about, f"--file={file}", f"--tag={plan.tag(name)}", "."])
+    _run([*command, *_isolation(plan.builder), *about, f"--file={file}", f"--tag={plan.tag(name)}", "."])
+
+
+def _isolation(builder: str) -> list[str]:
+    """Without a container runtime, as on a machine that is itself a container, steps run in a chroot."""
+    return ["--isolation=chroot"] if builder == "buildah" else []
 
 
 def _extra(name: str) -> str:
@@ -167,7 +171,7 @@ def _demo_model() -> Path:
 def _wheels(locks: Sequence[str]) -> Path:
     """The folder of all wheels that the locks name."""
     wheels = CACHE / "wheels"
-    wheels.mkdir(parents=True, exist_ok=True)
+    wheels.mkdir(exist_ok=True)
     pip = CACHE / "pip"
     if not (pip / "bin" / "pip").exists():
         _run([sys.executable, "-m", "venv", str(pip)])
@@ -233,8 +237,7 @@ def _base_from_packages(builder: str) -> str:
             ]
         )
         (Path(folder) / "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
-        isolation = ["--isolation=chroot"] if builder == "buildah" else []
-        _run([builder, "build", "-q", *isolation, f"--tag={LOCAL_BASE}", folder])
+        _run([builder, "build", "-q", *_isolation(builder), f"--tag={LOCAL_BASE}", folder])
     return LOCAL_BASE
 
 

@@ -34,3 +34,5 @@ for image in instructor trainer judge; do
 done
 lock torch --constraint locks/trainer.lock "${gpu[@]}"
 lock setup
+# Apart from the others: what scans the manifests has its own wishes and meets none of our code.
+lock policy "$@"

@@ -27,9 +27,11 @@ DOORS = {
     "torch": [
         "longstream/llm/vllm_engine.py",
         "longstream/llm/hf.py",
+        "longstream/llm/devices.py",
         "services/trainer/longstream_trainer/*",
     ],
     "transformers": ["longstream/llm/*", "services/trainer/longstream_trainer/*"],
+    "opentelemetry": ["longstream/telemetry/otlp.py"],
     "peft": ["longstream/llm/*", "services/trainer/longstream_trainer/*"],
     "grpc": [
         *(f"longstream/{name}.py" for name in ("server", "client", "channel", "calls", "health", "rpc_*")),
@@ -95,7 +97,7 @@ def test_every_program_starts_without_a_model_runtime() -> None:
         for file in suite()
         if not any(
             fnmatch(file, door)
-            for package in ("torch", "transformers", "kafka", "boto3")
+            for package in ("torch", "transformers", "kafka", "boto3", "opentelemetry")
             for door in DOORS[package]
         )
         or file.endswith(("/service.py", "/settings.py", "/commands.py", "/llm/__init__.py"))
@@ -103,7 +105,7 @@ def test_every_program_starts_without_a_model_runtime() -> None:
     program = (
         "import importlib, sys\n"
         "for name in sys.argv[1:]: importlib.import_module(name)\n"
-        "heavy = {'torch', 'vllm', 'transformers', 'peft', 'kafka', 'boto3', 'botocore'}\n"
+        "heavy = {'torch', 'vllm', 'transformers', 'peft', 'kafka', 'boto3', 'botocore', 'opentelemetry'}\n"
         "sys.exit(', '.join(sys.modules.keys() & heavy) or None)"
     )
     path = [str(ROOT), *(str(ROOT / "services" / service) for service in SERVICES)]

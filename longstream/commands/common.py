@@ -38,9 +38,14 @@ def remote_command(subparsers: Subparsers, name: str, run: Run, help: str) -> ar
     parser.set_defaults(run=run)
     option = parser.add_argument
     option("--data", type=Path, default=DEFAULT_DATA, help="folder of `longstream up` (%(default)s)")
-    option("--address", action="append", default=[], metavar="SERVICE=HOST:PORT", help=_ADDRESS)
+    add_address(parser)
     option("--json", action="store_true", help="print JSON")
     return parser
+
+
+def add_address(parser: argparse.ArgumentParser) -> None:
+    """The option that says where services answer."""
+    parser.add_argument("--address", action="append", default=[], metavar="SERVICE=HOST:PORT", help=_ADDRESS)
 
 
 def add_pipeline(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +55,7 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
 
 def where(args: argparse.Namespace) -> Where:
     """Where the suite is: from its data folder, or from --address. Raises NotFound, InvalidInput."""
-    given = dict(_address(text) for text in args.address)
+    given = addresses(args)
     try:
         suite = read_suite(args.data)
     except NotFound:
@@ -58,6 +63,11 @@ def where(args: argparse.Namespace) -> Where:
             raise
         return Where(given, ())
     return Where(suite.addresses | given, suite.pipelines)
+
+
+def addresses(args: argparse.Namespace) -> dict[str, str]:
+    """What --address told, by service. Raises InvalidInput."""
+    return dict(_address(text) for text in args.address)
 
 
 def _address(text: str) -> tuple[str, str]:

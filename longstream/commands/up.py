@@ -52,6 +52,12 @@ def register(subparsers: Subparsers) -> None:
     option = parser.add_argument
     option("--pipeline", type=Path, action="append", required=True, metavar="FILE", help="repeatable")
     option("--data", type=Path, default=DEFAULT_DATA, help="folder for everything (%(default)s)")
+    add_suite_options(parser)
+
+
+def add_suite_options(parser: argparse.ArgumentParser) -> None:
+    """The options that say what a suite on this machine is made of, beside its folder and its pipelines."""
+    option = parser.add_argument
     option("--port-base", type=_port_base, default=DEFAULT_PORT_BASE, metavar="N", help=_PORTS)
     option("--engine", metavar="URL", help=_ENGINE)
     option("--instructor-engine", metavar="URL", help="language model of the instructor alone")
@@ -66,7 +72,7 @@ def register(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Start, watch, drain. 0 after Ctrl-C or SIGTERM, 1 if a service cannot run as it is set up."""
     pipelines = _pipelines(args.pipeline)
-    options = _options(args, pipelines)
+    options = suite_options(args, pipelines[0].base_model)
     services = programs(options, installed_services(args.only))
     prepare(options)
     return serve(options.data, [one.name for one in pipelines], services)
@@ -150,8 +156,9 @@ def _pipelines(paths: Sequence[Path]) -> list[Pipeline]:
     return loaded
 
 
-def _options(args: argparse.Namespace, pipelines: Sequence[Pipeline]) -> SuiteOptions:
-    engine = args.engine or f"vllm:{pipelines[0].base_model}"
+def suite_options(args: argparse.Namespace, base_model: str) -> SuiteOptions:
+    """The suite that the arguments describe. base_model: of the first pipeline, the engines' where none is named."""
+    engine = args.engine or f"vllm:{base_model}"
     return SuiteOptions(
         data=args.data,
         pipelines=tuple(args.pipeline),

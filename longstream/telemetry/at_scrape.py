@@ -14,8 +14,11 @@ class Index:
 
 INDEX = Index()
 
-Look = Callable[[], Mapping[tuple[str | int, ...], Sequence[float]]]
-"""Label values to one value for each gauge; a series that is not in the answer is gone."""
+Told = dict[tuple[str | int, ...], Sequence[float | None]]
+"""Label values to one value for each gauge; None: this gauge has no such series."""
+
+Look = Callable[[], Mapping[tuple[str | int, ...], Sequence[float | None]]]
+"""Tells the series there are; one that is not in the answer is gone."""
 
 
 class AtScrape(Collector):
@@ -40,7 +43,8 @@ class AtScrape(Collector):
         for values, numbers in self._look().items():
             closed = [self._closed(*pair) for pair in zip(self._labels.values(), values, strict=True)]
             for family, number in zip(families, numbers, strict=True):
-                family.add_metric(closed, number)
+                if number is not None:
+                    family.add_metric(closed, number)
         yield from families
 
     def _families(self) -> list[GaugeMetricFamily]:

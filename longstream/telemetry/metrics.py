@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.metrics import MetricWrapperBase
 
 from longstream.telemetry.at_scrape import INDEX, AtScrape, Index, Look
+from longstream.telemetry.trace import TraceContext
 
 OTHER = "other"
-SHARED_PREFIXES = ("grpc_server", "grpc_client", "kafka", "bus", "worker", "dlq", "pipeline", "longstream")
+_EXEMPLAR_EVERY_S = 1.0
+SHARED_PREFIXES = ("grpc_server", "worker", "dlq", "engine", "pipeline", "longstream")
 SECONDS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0)
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+", re.ASCII)
@@ -56,6 +60,35 @@ class Family(Generic[M]):
         return self._metric.labels(**closed)
 
 
+class Exemplars:
+    """The trace id to observe a value with: at most one a second, since a series keeps only its latest.
+
+    Not locked: two threads at the same moment may both get one, which harms nothing.
+    """
+
+    __slots__ = ("_due",)
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    def of(self, trace: TraceContext | None) -> dict[str, str] | None:
+        """What `observe` takes as its exemplar now."""
+        if trace is None or (now := time.monotonic()) < self._due:
+            return None
+        self._due = now + _EXEMPLAR_EVERY_S
+        return {"trace_id": trace.trace_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A metric as its page names it."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    doc: str
+    labels: tuple[str, ...]
+
+
 class Metrics:
     """Declares a program's metrics in one registry.
 
@@ -66,12 +99,14 @@ class Metrics:
     def __init__(self, service: str, registry: CollectorRegistry) -> None:
         self.service = service
         self.registry = registry
+        self.declared: list[Declared] = []
 
     def counter(self, name: str, doc: str, **labels: Iterable[str]) -> Family[Counter]:
         """A count that only grows; name ends in _total. Every declared series starts at 0, so that a rate
         sees it."""
         self._check(name, labels, total=True)
         closed = _tuples(labels)
+        self.declared.append(Declared(name, "counter", doc, tuple(closed)))
         family = Family(Counter(name, doc, list(closed), registry=self.registry), closed)
         for values in product(*closed.values()):
             family.labels(**dict(zip(closed, values, strict=True)))
@@ -81,6 +116,7 @@ class Metrics:
         """A value that goes up and down."""
         self._check(name, labels, total=False)
         closed = _tuples(labels)
+        self.declared.append(Declared(name, "gauge", doc, tuple(closed)))
         return Family(Gauge(name, doc, list(closed), registry=self.registry), closed)
 
     def histogram(
@@ -91,6 +127,7 @@ class Metrics:
         if name.rsplit("_", 1)[-1] not in _HISTOGRAM_UNITS:
             raise ValueError(f"{name}: a histogram's name ends in one of {sorted(_HISTOGRAM_UNITS)}")
         closed = _tuples(labels)
+        self.declared.append(Declared(name, "histogram", doc, tuple(closed)))
         metric = Histogram(name, doc, list(closed), buckets=buckets, registry=self.registry)
         return Family(metric, closed)
 
@@ -100,8 +137,9 @@ class Metrics:
         A label of INDEX takes whole numbers; a series that the look does not name is gone.
         """
         listed = {name: values for name, values in labels.items() if not isinstance(values, Index)}
-        for name in docs:
+        for name, doc in docs.items():
             self._check(name, listed, total=False)
+            self.declared.append(Declared(name, "gauge", doc, tuple(labels)))
         closed = _tuples(listed)
         allowed = {name: frozenset(closed[name]) if name in closed else INDEX for name in labels}
         self.registry.register(AtScrape(docs, allowed, OTHER, look))

@@ -45,10 +45,20 @@ class TraceContext(NamedTuple):
 _current: ContextVar[TraceContext | None] = ContextVar("trace_context", default=None)
 
 
+class _Sampling:
+    below = 1 << 56
+
+
+def sample_traces(share: float) -> None:
+    """Mark so many of the traces that begin in this program as sampled, 0 to 1; those of callers keep their mark."""
+    _Sampling.below = round(share * (1 << 56))
+
+
 def new_trace() -> TraceContext:
     """The beginning of a trace that nobody else has."""
     drawn = _random_hex(24)  # one question to the system, since every record without a trace begins one
-    return TraceContext(drawn[:32], drawn[32:])
+    # By the id's random part, as W3C's level 2 has it, so that whoever draws by it draws alike.
+    return TraceContext(drawn[:32], drawn[32:], int(drawn[18:32], 16) < _Sampling.below)
 
 
 def current_trace() -> TraceContext | None:
@@ -117,10 +127,10 @@ def headers_for(
 class consumed:  # noqa: N801  # used as a function is; `contextmanager` would cost every record more than this
     """Work for the trace of the record inside the block: a child of its traceparent, or a new trace."""
 
-    __slots__ = ("_context", "_token")
+    __slots__ = ("_context", "_token", "parent")
 
     def __init__(self, record: Record) -> None:
-        parent = parse_traceparent(record.header(TRACEPARENT))
+        self.parent = parent = parse_traceparent(record.header(TRACEPARENT))
         self._context = parent.child() if parent is not None else new_trace()
 
     def __enter__(self) -> TraceContext:
@@ -139,6 +149,11 @@ def produced(output: Output) -> Output:
     # `_replace` takes twice as long, and every record of every worker comes by here.
     topic, key, value, partition, headers = output
     return Output(topic, key, value, partition, (*headers, (TRACEPARENT, context.traceparent().encode())))
+
+
+def traced_by(traceparent: str) -> Headers:
+    """The header of a record that belongs to that trace, whatever is worked for at present; none for ""."""
+    return ((TRACEPARENT, traceparent.encode()),) if traceparent else ()
 
 
 def with_trace(metadata: Sequence[tuple[str, str | bytes]] | None) -> tuple[tuple[str, str | bytes], ...]:

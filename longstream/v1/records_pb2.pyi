@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Example(_message.Message):
-    __slots__ = ("id", "response", "instruction", "input", "source", "source_index", "external_id", "licence", "provenance")
+    __slots__ = ("id", "response", "instruction", "input", "source", "source_index", "external_id", "licence", "provenance", "trace")
     class ProvenanceEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -28,6 +28,7 @@ class Example(_message.Message):
     EXTERNAL_ID_FIELD_NUMBER: _ClassVar[int]
     LICENCE_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
     id: str
     response: str
     instruction: str
@@ -37,7 +38,8 @@ class Example(_message.Message):
     external_id: str
     licence: str
     provenance: _containers.ScalarMap[str, str]
-    def __init__(self, id: _Optional[str] = ..., response: _Optional[str] = ..., instruction: _Optional[str] = ..., input: _Optional[str] = ..., source: _Optional[str] = ..., source_index: _Optional[int] = ..., external_id: _Optional[str] = ..., licence: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    trace: str
+    def __init__(self, id: _Optional[str] = ..., response: _Optional[str] = ..., instruction: _Optional[str] = ..., input: _Optional[str] = ..., source: _Optional[str] = ..., source_index: _Optional[int] = ..., external_id: _Optional[str] = ..., licence: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ..., trace: _Optional[str] = ...) -> None: ...
 
 class PipelineRevision(_message.Message):
     __slots__ = ("pipeline", "revision", "document")
@@ -306,7 +308,7 @@ class Shard(_message.Message):
     def __init__(self, address: _Optional[str] = ..., rows: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("pipeline", "id", "state", "parent_id", "revision", "rows_wanted", "rows_ready", "refused", "exact", "short", "content_hash", "manifest_address", "data_card_address", "shards", "cut_time", "seen", "metric", "asked_by")
+    __slots__ = ("pipeline", "id", "state", "parent_id", "revision", "rows_wanted", "rows_ready", "refused", "exact", "short", "content_hash", "manifest_address", "data_card_address", "shards", "cut_time", "seen", "metric", "asked_by", "trace", "parent_trace")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Release.State]
@@ -342,6 +344,8 @@ class Release(_message.Message):
     SEEN_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     ASKED_BY_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
+    PARENT_TRACE_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     id: str
     state: Release.State
@@ -360,7 +364,9 @@ class Release(_message.Message):
     seen: int
     metric: str
     asked_by: str
-    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Release.State, str]] = ..., parent_id: _Optional[str] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., rows_wanted: _Optional[int] = ..., rows_ready: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., exact: bool = ..., short: bool = ..., content_hash: _Optional[str] = ..., manifest_address: _Optional[str] = ..., data_card_address: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[Shard, _Mapping]]] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seen: _Optional[int] = ..., metric: _Optional[str] = ..., asked_by: _Optional[str] = ...) -> None: ...
+    trace: str
+    parent_trace: str
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Release.State, str]] = ..., parent_id: _Optional[str] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., rows_wanted: _Optional[int] = ..., rows_ready: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., exact: bool = ..., short: bool = ..., content_hash: _Optional[str] = ..., manifest_address: _Optional[str] = ..., data_card_address: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[Shard, _Mapping]]] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seen: _Optional[int] = ..., metric: _Optional[str] = ..., asked_by: _Optional[str] = ..., trace: _Optional[str] = ..., parent_trace: _Optional[str] = ...) -> None: ...
 
 class TrainingCommand(_message.Message):
     __slots__ = ("pipeline", "request_id", "request_hash", "create", "cancel", "report")
@@ -407,7 +413,7 @@ class ReportTraining(_message.Message):
     def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., source: _Optional[str] = ..., number: _Optional[int] = ..., event: _Optional[str] = ...) -> None: ...
 
 class TrainingJob(_message.Message):
-    __slots__ = ("pipeline", "id", "state", "release_id", "base_model", "recipe", "attempt", "step", "steps", "loss", "model_id", "reason", "create_time", "start_time", "end_time", "revision", "events", "report_source", "report_number")
+    __slots__ = ("pipeline", "id", "state", "release_id", "base_model", "recipe", "attempt", "step", "steps", "loss", "model_id", "reason", "create_time", "start_time", "end_time", "revision", "events", "report_source", "report_number", "latest", "progress_time", "checkpoint_time", "gpus", "trace", "parent_trace")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[TrainingJob.State]
@@ -441,6 +447,12 @@ class TrainingJob(_message.Message):
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     REPORT_SOURCE_FIELD_NUMBER: _ClassVar[int]
     REPORT_NUMBER_FIELD_NUMBER: _ClassVar[int]
+    LATEST_FIELD_NUMBER: _ClassVar[int]
+    PROGRESS_TIME_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_TIME_FIELD_NUMBER: _ClassVar[int]
+    GPUS_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
+    PARENT_TRACE_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     id: str
     state: TrainingJob.State
@@ -460,7 +472,13 @@ class TrainingJob(_message.Message):
     events: int
     report_source: str
     report_number: int
-    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[TrainingJob.State, str]] = ..., release_id: _Optional[str] = ..., base_model: _Optional[str] = ..., recipe: _Optional[str] = ..., attempt: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., loss: _Optional[float] = ..., model_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., events: _Optional[int] = ..., report_source: _Optional[str] = ..., report_number: _Optional[int] = ...) -> None: ...
+    latest: TrainingStep
+    progress_time: _timestamp_pb2.Timestamp
+    checkpoint_time: _timestamp_pb2.Timestamp
+    gpus: int
+    trace: str
+    parent_trace: str
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[TrainingJob.State, str]] = ..., release_id: _Optional[str] = ..., base_model: _Optional[str] = ..., recipe: _Optional[str] = ..., attempt: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., loss: _Optional[float] = ..., model_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., events: _Optional[int] = ..., report_source: _Optional[str] = ..., report_number: _Optional[int] = ..., latest: _Optional[_Union[TrainingStep, _Mapping]] = ..., progress_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., checkpoint_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., gpus: _Optional[int] = ..., trace: _Optional[str] = ..., parent_trace: _Optional[str] = ...) -> None: ...
 
 class TrainingEvent(_message.Message):
     __slots__ = ("pipeline", "job_id", "attempt", "sequence", "time", "started", "step", "checkpoint", "finished", "failed")
@@ -487,7 +505,7 @@ class TrainingEvent(_message.Message):
     def __init__(self, pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started: _Optional[_Union[TrainingStarted, _Mapping]] = ..., step: _Optional[_Union[TrainingStep, _Mapping]] = ..., checkpoint: _Optional[_Union[TrainingCheckpoint, _Mapping]] = ..., finished: _Optional[_Union[TrainingFinished, _Mapping]] = ..., failed: _Optional[_Union[TrainingFailed, _Mapping]] = ...) -> None: ...
 
 class TrainingStarted(_message.Message):
-    __slots__ = ("steps", "examples", "supervised_tokens", "dropped", "resumed_from_step")
+    __slots__ = ("steps", "examples", "supervised_tokens", "dropped", "resumed_from_step", "gpus")
     class DroppedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -500,28 +518,40 @@ class TrainingStarted(_message.Message):
     SUPERVISED_TOKENS_FIELD_NUMBER: _ClassVar[int]
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     RESUMED_FROM_STEP_FIELD_NUMBER: _ClassVar[int]
+    GPUS_FIELD_NUMBER: _ClassVar[int]
     steps: int
     examples: int
     supervised_tokens: int
     dropped: _containers.ScalarMap[str, int]
     resumed_from_step: int
-    def __init__(self, steps: _Optional[int] = ..., examples: _Optional[int] = ..., supervised_tokens: _Optional[int] = ..., dropped: _Optional[_Mapping[str, int]] = ..., resumed_from_step: _Optional[int] = ...) -> None: ...
+    gpus: int
+    def __init__(self, steps: _Optional[int] = ..., examples: _Optional[int] = ..., supervised_tokens: _Optional[int] = ..., dropped: _Optional[_Mapping[str, int]] = ..., resumed_from_step: _Optional[int] = ..., gpus: _Optional[int] = ...) -> None: ...
 
 class TrainingStep(_message.Message):
-    __slots__ = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds")
+    __slots__ = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds", "useful_tokens_ratio", "neftune_effective_alpha", "flops", "mfu_ratio", "step_tokens")
     STEP_FIELD_NUMBER: _ClassVar[int]
     LOSS_FIELD_NUMBER: _ClassVar[int]
     LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
     GRADIENT_NORM_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
+    USEFUL_TOKENS_RATIO_FIELD_NUMBER: _ClassVar[int]
+    NEFTUNE_EFFECTIVE_ALPHA_FIELD_NUMBER: _ClassVar[int]
+    FLOPS_FIELD_NUMBER: _ClassVar[int]
+    MFU_RATIO_FIELD_NUMBER: _ClassVar[int]
+    STEP_TOKENS_FIELD_NUMBER: _ClassVar[int]
     step: int
     loss: float
     learning_rate: float
     gradient_norm: float
     tokens: int
     seconds: float
-    def __init__(self, step: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., gradient_norm: _Optional[float] = ..., tokens: _Optional[int] = ..., seconds: _Optional[float] = ...) -> None: ...
+    useful_tokens_ratio: float
+    neftune_effective_alpha: float
+    flops: float
+    mfu_ratio: float
+    step_tokens: int
+    def __init__(self, step: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., gradient_norm: _Optional[float] = ..., tokens: _Optional[int] = ..., seconds: _Optional[float] = ..., useful_tokens_ratio: _Optional[float] = ..., neftune_effective_alpha: _Optional[float] = ..., flops: _Optional[float] = ..., mfu_ratio: _Optional[float] = ..., step_tokens: _Optional[int] = ...) -> None: ...
 
 class TrainingCheckpoint(_message.Message):
     __slots__ = ("step",)
@@ -552,7 +582,7 @@ class TrainingFailed(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., retryable: bool = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("pipeline", "id", "kind", "address", "base_model", "base_revision", "job_id", "release_id", "release_content_hash", "recipe", "template", "revision", "create_time", "metrics")
+    __slots__ = ("pipeline", "id", "kind", "address", "base_model", "base_revision", "job_id", "release_id", "release_content_hash", "recipe", "template", "revision", "create_time", "metrics", "trace")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[Model.Kind]
@@ -575,6 +605,7 @@ class Model(_message.Message):
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     id: str
     kind: Model.Kind
@@ -589,7 +620,8 @@ class Model(_message.Message):
     revision: PipelineRevision
     create_time: _timestamp_pb2.Timestamp
     metrics: TrainingFinished
-    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., kind: _Optional[_Union[Model.Kind, str]] = ..., address: _Optional[str] = ..., base_model: _Optional[str] = ..., base_revision: _Optional[str] = ..., job_id: _Optional[str] = ..., release_id: _Optional[str] = ..., release_content_hash: _Optional[str] = ..., recipe: _Optional[str] = ..., template: _Optional[str] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metrics: _Optional[_Union[TrainingFinished, _Mapping]] = ...) -> None: ...
+    trace: str
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., kind: _Optional[_Union[Model.Kind, str]] = ..., address: _Optional[str] = ..., base_model: _Optional[str] = ..., base_revision: _Optional[str] = ..., job_id: _Optional[str] = ..., release_id: _Optional[str] = ..., release_content_hash: _Optional[str] = ..., recipe: _Optional[str] = ..., template: _Optional[str] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metrics: _Optional[_Union[TrainingFinished, _Mapping]] = ..., trace: _Optional[str] = ...) -> None: ...
 
 class JudgingCommand(_message.Message):
     __slots__ = ("pipeline", "request_id", "request_hash", "evaluate", "roll_back")
@@ -648,7 +680,7 @@ class Calibration(_message.Message):
     def __init__(self, passed: bool = ..., accuracy: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[float] = ..., flip_rate: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Evaluation(_message.Message):
-    __slots__ = ("pipeline", "id", "state", "model_id", "champion_id", "attempt", "stage", "stage_done", "stage_total", "win_rate", "slot_effect_logits", "flip_rate", "bits_per_byte_change", "candidate_bits_per_byte", "champion_bits_per_byte", "calibration", "lost", "findings", "verdicts_address", "promotion_id", "reason", "create_time", "end_time", "judge")
+    __slots__ = ("pipeline", "id", "state", "model_id", "champion_id", "attempt", "stage", "stage_done", "stage_total", "win_rate", "slot_effect_logits", "flip_rate", "bits_per_byte_change", "candidate_bits_per_byte", "champion_bits_per_byte", "calibration", "lost", "findings", "verdicts_address", "promotion_id", "reason", "create_time", "end_time", "judge", "trace", "parent_trace")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Evaluation.State]
@@ -692,6 +724,8 @@ class Evaluation(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     END_TIME_FIELD_NUMBER: _ClassVar[int]
     JUDGE_FIELD_NUMBER: _ClassVar[int]
+    TRACE_FIELD_NUMBER: _ClassVar[int]
+    PARENT_TRACE_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     id: str
     state: Evaluation.State
@@ -716,7 +750,9 @@ class Evaluation(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     end_time: _timestamp_pb2.Timestamp
     judge: str
-    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Evaluation.State, str]] = ..., model_id: _Optional[str] = ..., champion_id: _Optional[str] = ..., attempt: _Optional[int] = ..., stage: _Optional[str] = ..., stage_done: _Optional[int] = ..., stage_total: _Optional[int] = ..., win_rate: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[_Union[Interval, _Mapping]] = ..., flip_rate: _Optional[float] = ..., bits_per_byte_change: _Optional[_Union[Interval, _Mapping]] = ..., candidate_bits_per_byte: _Optional[float] = ..., champion_bits_per_byte: _Optional[float] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., lost: _Optional[_Mapping[str, int]] = ..., findings: _Optional[_Iterable[str]] = ..., verdicts_address: _Optional[str] = ..., promotion_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., judge: _Optional[str] = ...) -> None: ...
+    trace: str
+    parent_trace: str
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Evaluation.State, str]] = ..., model_id: _Optional[str] = ..., champion_id: _Optional[str] = ..., attempt: _Optional[int] = ..., stage: _Optional[str] = ..., stage_done: _Optional[int] = ..., stage_total: _Optional[int] = ..., win_rate: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[_Union[Interval, _Mapping]] = ..., flip_rate: _Optional[float] = ..., bits_per_byte_change: _Optional[_Union[Interval, _Mapping]] = ..., candidate_bits_per_byte: _Optional[float] = ..., champion_bits_per_byte: _Optional[float] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., lost: _Optional[_Mapping[str, int]] = ..., findings: _Optional[_Iterable[str]] = ..., verdicts_address: _Optional[str] = ..., promotion_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., judge: _Optional[str] = ..., trace: _Optional[str] = ..., parent_trace: _Optional[str] = ...) -> None: ...
 
 class ComparisonVerdict(_message.Message):
     __slots__ = ("pipeline", "evaluation_id", "comparison_id", "example_id", "preference", "forward", "swapped", "slot_effect_logits", "lost", "candidate_characters", "champion_characters")

@@ -41,7 +41,7 @@ class Keeping:
 
     def __init__(self, folder: Path) -> None:
         self.house = House(folder, "curator", (EXAMPLES,), Layout(examples_partitions=1))
-        metrics = CuratorMetrics(self.house.metrics, ("p", "q"), 1)
+        metrics = CuratorMetrics(self.house.metrics, ("p", "q"))
         make_metric = partial(pipeline_metric, nltk_data=None)
         keeper = Keeper(self.house.bus, self.house.storage, self.house.keys, make_metric, metrics)
         self.worker = self.house.worker(EXAMPLES, keeper)

@@ -69,7 +69,7 @@ class Curator:
         self.storage = open_storage((self.folder / "objects").as_uri())
         self.keys = PipelineTopics(self.layout.control_partitions)
         metrics = Metrics("curator", CollectorRegistry())
-        self.curator_metrics = CuratorMetrics(metrics, ["p"], self.layout.examples_partitions)
+        self.curator_metrics = CuratorMetrics(metrics, ["p"])
         self.worker_metrics = WorkerMetrics(metrics, (EXAMPLES, CURATION))
         self.rows: View[Row] = View(self.bus, ROWS, lambda record: parse_record(Row, record))
         self.states: View[OwnerState] = View(

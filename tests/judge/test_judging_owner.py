@@ -47,7 +47,7 @@ def test_a_worse_model_is_refused_and_the_champion_stays(arena: Arena) -> None:
     assert promotion.outcome == Promotion.OUTCOME_REFUSED
     assert (promotion.sequence, promotion.expected_champion_id, promotion.champion_id) == (2, "a", "a")
     assert arena.champion() == "a"
-    assert arena.house.sample("judge_promotions_total", outcome="refused") == 1
+    assert arena.house.sample("judge_promotions_total", pipeline="p", outcome="refused") == 1
 
 
 def test_an_evaluation_holds_what_was_found_and_every_answer_is_kept(arena: Arena) -> None:
@@ -132,7 +132,7 @@ def test_rolling_back_puts_the_predecessor_back_step_by_step(tmp_path: Path, jud
         assert arena.roll_back("a").champion_id == ""
         assert arena.champion() == ""
         assert [promotion.sequence for promotion in arena.decisions()] == [1, 2, 3, 4, 5, 6]
-        assert arena.house.sample("judge_promotions_total", outcome="rolled_back") == 2
+        assert arena.house.sample("judge_promotions_total", pipeline="p", outcome="rolled_back") == 2
 
 
 def test_what_was_rolled_back_returns_neither_by_itself_nor_by_anothers_fall(

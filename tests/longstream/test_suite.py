@@ -79,12 +79,19 @@ def test_suites_may_share_a_cluster_and_a_store_under_names_of_their_own(tmp_pat
     assert curator.environ["LONGSTREAM_MEMBER"] == "curator-2"
 
 
+def free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 def test_every_taken_port_is_named_with_its_service(tmp_path: Path) -> None:
+    # Below the ports that the system hands out, so that no other test's client sits on a neighbour.
+    base = next(base for base in range(29_100, 29_900, 20) if all(map(free, range(base, base + 14))))
+    taken = base + 1
     with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", taken))
         other.listen(1)
-        taken = other.getsockname()[1]
-        services = programs(options(tmp_path, port_base=taken - 1), ["curator", "instructor"])
+        services = programs(options(tmp_path, port_base=base), ["curator", "instructor"])
         with pytest.raises(Refused, match=rf"{taken} \(for the instructor\).*--port-base"):
             check_ports(services)
     check_ports(services)

@@ -8,8 +8,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import shutil
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +32,10 @@ from longstream.storage import Storage, open_storage
 from longstream.topics import DEAD_LETTERS, EXAMPLES, MODELS, PROMOTIONS, RELEASES, ROWS, SELECTED
 from longstream.v1 import records_pb2 as pb
 from longstream.view import read_to_end
+from scripts.monitoring.draw import Window, draw_all, table
+from scripts.monitoring.write import BOARDS
+from tests.support.collector import Collector, collector
+from tests.support.prometheus import DCGM, Prometheus, needed, page, prometheus
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow]
 
@@ -33,9 +43,46 @@ _LIMIT_S = 900
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo")
+
+
+@pytest.fixture(scope="module")
+def watching(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus | None]:
+    """A Prometheus that scrapes whatever suite runs below `data`; None where there is no Prometheus."""
+    if shutil.which("prometheus") is None:
+        yield None
+        return
+    folder, ended = tmp_path_factory.mktemp("prometheus"), threading.Event()
+    targets = folder / "targets.json"
+    targets.write_text("[]")
+
+    def follow() -> None:
+        while not ended.wait(0.5):
+            for told in data.glob("run-*/targets.json"):
+                with suppress(FileNotFoundError):
+                    targets.write_text(told.read_text())
+
+    following = threading.Thread(target=follow)
+    following.start()
+    try:
+        with page(DCGM) as port, prometheus(folder, targets, replayed=[port]) as watching:
+            yield watching
+    finally:
+        ended.set()
+        following.join()
+
+
+@pytest.fixture(scope="module")
+def traces() -> Iterator[Collector]:
+    with collector() as kept:
+        yield kept
+
+
+@pytest.fixture(scope="module")
+def outcome(data: Path, watching: Prometheus | None, traces: Collector) -> dict[str, Any]:
     """What the demo printed at its end, as JSON."""
-    data = tmp_path_factory.mktemp("demo")
+    began_s = time.time()
     make_base_model(
         toy_folder(data, BaseModelPlan()),
         standard_library_texts(),
@@ -44,13 +91,14 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     ended = subprocess.run(
         [sys.executable, "-m", "demo.run", "--data", str(data), "--json"],
+        env={**os.environ, "LONGSTREAM_TRACES_URL": traces.address},
         stdout=subprocess.PIPE,
         text=True,
         timeout=_LIMIT_S,
         check=True,
     )
     found: dict[str, Any] = json.loads(ended.stdout)
-    return found
+    return found | {"began_s": began_s, "ended_s": time.time()}
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +168,76 @@ def test_the_report_is_one_page_that_names_the_outcome(outcome: dict[str, Any]) 
     page = Path(outcome["report"]).read_text(encoding="utf-8")
     assert page.lstrip().lower().startswith("<!doctype html>")
     assert ("promoted" if outcome["promoted"] else "refused") in page.lower()
+
+
+def test_prometheus_has_an_answer_to_every_query_of_every_dashboard(
+    outcome: dict[str, Any], watching: Prometheus | None, tmp_path: Path
+) -> None:
+    needed("prometheus")
+    assert watching is not None
+    window = Window(
+        prometheus=watching.address,
+        begin_s=outcome["began_s"],
+        end_s=outcome["ended_s"],
+        rate_interval="15s",
+    )
+    answers = table(BOARDS, window)
+    (tmp_path / "panels.tsv").write_text("".join("\t".join(map(str, row)) + "\n" for row in answers))
+    draw_all(window, tmp_path / "pictures")
+    empty = {f"{board}: {panel}" for board, panel, series, _ in answers if not series}
+    if not outcome["promoted"]:
+        empty.discard("Longstream / Overview: Age of the champion")
+    assert empty == set()
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == len(BOARDS)
+
+
+def test_no_alert_fires_in_a_run_that_goes_well(outcome: dict[str, Any], watching: Prometheus | None) -> None:
+    needed("prometheus")
+    assert watching is not None
+    fired = watching.course(
+        'ALERTS{alertstate="firing", alertname!~"LongstreamJudgeDrift|LongstreamDown"}',
+        outcome["began_s"],
+        outcome["ended_s"],
+    )
+    assert {series.labels["alertname"] for series in fired} == set()
+
+
+def test_a_duration_leads_to_the_trace_of_a_call(
+    outcome: dict[str, Any], watching: Prometheus | None
+) -> None:
+    needed("prometheus")
+    assert watching is not None
+    found = watching.get(
+        "query_exemplars",
+        query='grpc_server_handling_seconds_bucket{grpc_method="SubmitDocuments"}',
+        start=outcome["began_s"],
+        end=outcome["ended_s"],
+    )
+    trace_id = found[0]["exemplars"][0]["labels"]["trace_id"]
+    assert len(trace_id) == 32
+
+
+def test_a_document_can_be_followed_through_all_services(
+    outcome: dict[str, Any], bus: Bus, traces: Collector
+) -> None:
+    row = next(row for row in facts(bus, ROWS, pb.Row) if not row.refusal)
+    tasks = facts(bus, SELECTED, pb.SelectedTask)
+    (document,) = (task.example for task in tasks if task.row_id == row.row_id)
+    own = {(span.service, span.name) for span in traces.of(document.trace[3:35])}
+    assert {
+        ("longstream-curator", "longstream.v1.CuratorService/SubmitDocuments"),
+        ("longstream-curator", "examples process"),
+        ("longstream-instructor", "selected process"),
+        ("longstream-instructor", "engine generate"),
+    } <= own
+    (release,) = traces.named("release")
+    assert document.trace[3:35] in release.links
+    after = {(span.service, span.name) for span in traces.of(release.trace_id)}
+    assert {
+        ("longstream-curator", "longstream.v1.CuratorService/CutRelease"),
+        ("longstream-trainer", "training"),
+        ("longstream-judge", "evaluation"),
+        ("longstream-judge", "engine score"),
+    } <= after
+    (evaluation,), (training,) = traces.named("evaluation"), traces.named("training")
+    assert (evaluation.parent_id, training.parent_id) == (training.span_id, release.span_id)

@@ -25,7 +25,7 @@ from longstream.v1.records_pb2 import (
     Release,
 )
 from longstream_judge.contest import Engines
-from longstream_judge.metrics import JudgeMetrics
+from longstream_judge.metrics import JudgeMetrics, JudgingFacts
 from longstream_judge.owner import JudgeParts, JudgingOwner
 from longstream_judge.service import JudgeService, JudgeViews
 from tests.support.house import House, soon
@@ -117,6 +117,7 @@ class Arena:
         self.evaluations = self.house.view(EVALUATIONS, Evaluation)
         self.promotions = self.house.view(PROMOTIONS, Promotion)
         self.models = self.house.view(MODELS, Model)
+        JudgingFacts(self.evaluations, self.promotions).show(self.house.metrics, tuple(self.pipelines))
         parts = JudgeParts(
             bus=self.house.bus,
             storage=storage or self.house.storage,
@@ -128,7 +129,7 @@ class Arena:
                 open_weights=open_weights or _nothing_else,
             ),
             cache_dir=folder / "cache",
-            metrics=JudgeMetrics(self.house.metrics),
+            metrics=JudgeMetrics(self.house.metrics, tuple(self.pipelines)),
             max_attempts=3,
             retry_s=0.02,
         )

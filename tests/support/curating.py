@@ -16,7 +16,7 @@ from longstream.v1.records_pb2 import OwnerState, Release, Row
 from longstream.worker import Worker
 from longstream_curator.keeper import Keeper
 from longstream_curator.kept import pipeline_metric
-from longstream_curator.metrics import CuratorMetrics
+from longstream_curator.metrics import CurationFacts, CuratorMetrics
 from longstream_curator.owner import CurationOwner, CurationParts
 from longstream_curator.service import CuratorService, CuratorViews
 from longstream_curator.submission import SubmissionLimits, Submitter
@@ -52,9 +52,7 @@ class CuratorHouse:
         """working: start the workers. storage: the owner's, if not the house's."""
         self.house = House(folder, "curator", (EXAMPLES, CURATION), Layout())
         self.pipelines = pipelines or {"p": a_pipeline()}
-        metrics = CuratorMetrics(
-            self.house.metrics, tuple(self.pipelines), self.house.layout.examples_partitions
-        )
+        metrics = CuratorMetrics(self.house.metrics, tuple(self.pipelines))
         self.states = self.house.view(CURATION_STATE, OwnerState)
         self.releases = self.house.view(RELEASES, Release)
         views = CuratorViews(
@@ -73,7 +71,8 @@ class CuratorHouse:
         submitter = Submitter(self.house.bus, SubmissionLimits(), metrics.rejected)
         port = self.house.port(CURATION, self.states)
         self.service = CuratorService(submitter, port, views, self.pipelines, metrics)
-        self._keeper = Keeper(self.house.bus, self.house.storage, self.house.keys, make_metric, metrics)
+        self.keeper = Keeper(self.house.bus, self.house.storage, self.house.keys, make_metric, metrics)
+        CurationFacts(self.keeper.standings, self.releases).show(self.house.metrics, tuple(self.pipelines))
         self._owner = CurationOwner(self.house.keys, self.pipelines, parts)
         self.workers: list[Worker] = []
         self.address = self.house.serve(partial(add_CuratorServiceServicer_to_server, self.service))
@@ -86,7 +85,7 @@ class CuratorHouse:
     def work(self) -> None:
         """Start the workers."""
         self.workers = [
-            self.house.worker(EXAMPLES, self._keeper),
+            self.house.worker(EXAMPLES, self.keeper),
             self.house.worker(CURATION, self._owner),
         ]
 

@@ -129,6 +129,10 @@ class House:
         """A metric's value; 0 if there is no such series."""
         return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
+    def shown(self, name: str, **labels: str) -> float | None:
+        """A metric's value; None if there is no such series."""
+        return self.metrics.registry.get_sample_value(name, labels)
+
     def close(self) -> None:
         """Stop everything, the servers first; side by side, since each waits for its own thread."""
         for close in reversed(self._closing):

@@ -26,7 +26,7 @@ from longstream.topics import (
 from longstream.v1.records_pb2 import Model, OwnerState, Release, TrainingEvent, TrainingJob
 from longstream.v1.trainer_pb2_grpc import TrainerServiceStub, add_TrainerServiceServicer_to_server
 from longstream_trainer.launch import Attempt, Launcher, Running
-from longstream_trainer.metrics import TrainerMetrics
+from longstream_trainer.metrics import TrainerMetrics, TrainingFacts
 from longstream_trainer.owner import TrainerOwner, TrainerParts
 from longstream_trainer.report import Checkpoint, Done, Event, ExitCode, Failed, Started, Step
 from longstream_trainer.service import TrainerService, TrainerViews
@@ -65,6 +65,18 @@ def step(number: int, loss: float = 2.0) -> Step:
     return Step(step=number, loss=loss, learning_rate=1e-3, grad_norm=1.0, tokens=30 * number, seconds=0.1)
 
 
+def done(output: str) -> Done:
+    return Done(
+        output=output,
+        base_revision="base-1",
+        steps=2,
+        loss=1.5,
+        base_bits_per_byte=2.5,
+        bits_per_byte=2.25,
+        seconds=4.0,
+    )
+
+
 @dataclass
 class Trainee:
     """An attempt under way: the test says what it reports and how it ends."""
@@ -93,19 +105,8 @@ class Trainee:
         output = Path(self.attempt.job["output_dir"])
         output.mkdir(parents=True, exist_ok=True)
         (output / "adapter_model.safetensors").write_bytes(b"weights")
-        self.say(self.done(output))
+        self.say(done(str(output)))
         self.end(ExitCode.DONE)
-
-    def done(self, output: Path) -> Done:
-        return Done(
-            output=str(output),
-            base_revision="base-1",
-            steps=2,
-            loss=1.5,
-            base_bits_per_byte=2.5,
-            bits_per_byte=2.25,
-            seconds=4.0,
-        )
 
     def events(self) -> Iterator[Event]:
         while self._events:
@@ -160,13 +161,15 @@ class Trainer:
         self.jobs = self.house.view(TRAINING_JOBS, TrainingJob)
         self.models = self.house.view(MODELS, Model)
         self.storage = storage or self.house.storage
+        releases = self.house.view(RELEASES, Release)
+        TrainingFacts(self.jobs, self.models, releases).show(self.house.metrics, tuple(self.pipelines))
         parts = TrainerParts(
             bus=self.house.bus,
             storage=self.storage,
-            releases=self.house.view(RELEASES, Release),
+            releases=releases,
             launcher=launcher,
             work_dir=folder / "work",
-            metrics=TrainerMetrics(self.house.metrics),
+            metrics=TrainerMetrics(self.house.metrics, tuple(self.pipelines)),
             max_attempts=3,
             retry_s=0.02,
         )

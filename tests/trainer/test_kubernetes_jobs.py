@@ -21,7 +21,7 @@ from longstream_trainer.kubernetes_jobs import KubernetesLauncher, ending, job_n
 from longstream_trainer.launch import Attempt
 from longstream_trainer.report import Done, Event, ExitCode, Failed, encode_event
 from tests.support.house import opened, soon
-from tests.support.trainees import Trainer, started, step
+from tests.support.trainees import Trainer, done, started, step
 
 TEMPLATE: Mapping[str, Any] = {
     "spec": {
@@ -115,15 +115,7 @@ def finished(trainer: Trainer) -> Done:
     folder = trainer.house.folder / "made"
     folder.mkdir(exist_ok=True)
     (folder / "adapter_model.safetensors").write_bytes(b"weights")
-    return Done(
-        output=trainer.storage.put_tree(folder),
-        base_revision="base-1",
-        steps=2,
-        loss=1.5,
-        base_bits_per_byte=2.5,
-        bits_per_byte=2.25,
-        seconds=4.0,
-    )
+    return done(trainer.storage.put_tree(folder))
 
 
 def launched(trainer: Trainer, cluster: Cluster, count: int = 1) -> TrainingJob:

@@ -343,3 +343,26 @@ def test_a_coarse_model_gets_its_noise_in_its_own_type(tmp_path: Path) -> None:
     with attach_neftune(model, ALPHA, generator=generator()):
         assert model(input_ids=ids, attention_mask=mask).logits.dtype == torch.bfloat16
     assert recorder.noise(ids).abs().max().item() <= bound_of(8) * (1 + 2**-7) + 1e-3
+
+
+@pytest.mark.parametrize("pack", [False, True])
+def test_the_effective_alpha_is_that_of_the_noise_that_was_really_added(pack: bool) -> None:
+    lengths = [20, 60, 120]
+    model = small_llama()
+    recorder = Recorder(model)
+    if pack:
+        ids, mask, positions = packed([lengths], width=210)
+        call = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+    else:
+        ids, mask = padded(lengths)
+        call = {"input_ids": ids, "attention_mask": mask}
+    with attach_neftune(model, ALPHA, generator=generator()) as noise:
+        assert noise.effective_alpha() is None
+        model(**call)
+        power = recorder.noise(ids).double().square().sum().item()
+        measured = noise.effective_alpha()
+        assert measured == pytest.approx(math.sqrt(3 * power / len(lengths)), rel=1e-4)
+        assert measured == pytest.approx(ALPHA, rel=0.05)
+        assert noise.effective_alpha() is None
+        model.eval()(**call)
+        assert noise.effective_alpha() is None

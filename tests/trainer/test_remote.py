@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -86,7 +86,7 @@ def trains(base_model: str, **recipe: object) -> Pipeline:
 
 @contextmanager
 def training(
-    folder: Path, pipeline: Pipeline, shards: list[Path], monkeypatch: pytest.MonkeyPatch
+    folder: Path, pipeline: Pipeline, shards: Sequence[Path | str], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Trainer, Processes]]:
     monkeypatch.setattr(kubernetes_jobs, "_REPORTED_WITHIN_S", 2.0)
     storage = open_storage((folder / "objects").as_uri())
@@ -94,8 +94,10 @@ def training(
     try:
         with opened(Trainer(folder, KubernetesLauncher(processes, storage), {"p": pipeline})) as trainer:
             release = a_release(pipeline)
-            for path in shards:
-                release.shards.add(address=storage.put_file(path), rows=1)
+            for shard in shards:
+                release.shards.add(
+                    address=shard if isinstance(shard, str) else storage.put_file(shard), rows=1
+                )
             trainer.house.put(RELEASES, "p", release.id, release)
             yield trainer, processes
     finally:
@@ -149,6 +151,16 @@ def test_a_base_model_that_is_not_there_fails_the_job_at_once_and_says_so(
     with training(tmp_path, trains(missing), shards, monkeypatch) as (trainer, processes):
         job = job_that(trainer, TrainingJob.STATE_FAILED)
         assert missing in job.reason
+        assert [pod.wait(30) for pod in processes.pods.values()] == [42]
+
+
+@pytest.mark.slow
+def test_rows_that_are_gone_fail_the_job_at_once_and_are_named(
+    tmp_path: Path, base_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = "sha256:" + "0" * 64
+    with training(tmp_path, trains(str(base_model)), [gone], monkeypatch) as (trainer, processes):
+        assert gone in job_that(trainer, TrainingJob.STATE_FAILED).reason
         assert [pod.wait(30) for pod in processes.pods.values()] == [42]
 
 

@@ -15,7 +15,7 @@ from longstream.topics import MODELS
 from longstream.v1.records_pb2 import Model, TrainingJob
 from longstream_trainer.report import ExitCode
 from tests.support.house import opened, soon
-from tests.support.trainees import Trainees, Trainer, a_pipeline, started, step
+from tests.support.trainees import Trainees, Trainer, a_pipeline, done, started, step
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_a_recipe_that_is_wrong_fails_the_job_and_says_why(tmp_path: Path, train
         assert "unknown recipe keys: rnak" in job.reason
         assert job.HasField("end_time")
         assert trainees.launched == []
-        assert trainer.house.sample("trainer_jobs_total", outcome="failed") == 1
+        assert trainer.house.sample("trainer_jobs_total", pipeline="p", outcome="failed") == 1
 
 
 def test_a_child_that_dies_is_started_again_up_to_the_limit(trainer: Trainer, trainees: Trainees) -> None:
@@ -91,7 +91,7 @@ def test_a_child_that_says_done_and_leaves_nothing_fails_its_job_and_not_the_tra
     trainer: Trainer, trainees: Trainees, tmp_path: Path
 ) -> None:
     trainer.release(1)
-    trainees.next(1).say(trainees.next(1).done(tmp_path / "nowhere"))
+    trainees.next(1).say(done(str(tmp_path / "nowhere")))
     trainees.next(1).end(ExitCode.DONE)
     assert "left no model" in trainer.job(TrainingJob.STATE_FAILED).reason
     trainer.release(2)

@@ -73,7 +73,7 @@ def test_a_final_release_becomes_one_job_and_one_model(trainer: Trainer, trainee
     assert (tree / "adapter_model.safetensors").read_bytes() == b"weights"
     assert job.HasField("start_time")
     assert job.HasField("end_time")
-    assert trainer.house.sample("trainer_jobs_total", outcome="succeeded") == 1
+    assert trainer.house.sample("trainer_jobs_total", pipeline="p", outcome="succeeded") == 1
 
 
 def test_training_all_weights_gives_a_model_of_weights(tmp_path: Path, trainees: Trainees) -> None:

@@ -11,7 +11,7 @@ from longstream.v1.curator_pb2_grpc import add_CuratorServiceServicer_to_server
 from longstream.v1.records_pb2 import OwnerState, Release, Row
 from longstream_curator.keeper import Keeper
 from longstream_curator.kept import pipeline_metric
-from longstream_curator.metrics import CuratorMetrics
+from longstream_curator.metrics import CurationFacts, CuratorMetrics
 from longstream_curator.owner import CurationOwner, CurationParts
 from longstream_curator.service import CuratorService, CuratorViews
 from longstream_curator.settings import CuratorSettings
@@ -24,9 +24,7 @@ def main() -> None:
     with open_runtime("curator", (EXAMPLES, CURATION)) as runtime:
         settings = load(CuratorSettings, "CURATOR_")
         make_metric = partial(pipeline_metric, nltk_data=settings.nltk_data)
-        metrics = CuratorMetrics(
-            runtime.metrics, tuple(runtime.pipelines), runtime.settings.examples_partitions
-        )
+        metrics = CuratorMetrics(runtime.metrics, tuple(runtime.pipelines))
         states = runtime.view(CURATION_STATE, OwnerState)
         views = CuratorViews(
             releases=runtime.view(RELEASES, Release),
@@ -51,6 +49,7 @@ def main() -> None:
             metrics,
         )
         keeper = Keeper(runtime.bus, runtime.storage, runtime.keys, make_metric, metrics)
+        CurationFacts(keeper.standings, views.releases).show(runtime.metrics, tuple(runtime.pipelines))
         owner = CurationOwner(runtime.keys, runtime.pipelines, parts)
         runtime.run(
             [partial(add_CuratorServiceServicer_to_server, service)],

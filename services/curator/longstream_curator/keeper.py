@@ -34,7 +34,7 @@ from longstream.view import read_to_end
 from longstream_curator import snapshot
 from longstream_curator.kept import KeptSet
 from longstream_curator.length import Metric
-from longstream_curator.metrics import CuratorMetrics
+from longstream_curator.metrics import CuratorMetrics, Standing
 from longstream_curator.submission import check_example_size
 
 _ANY = ""
@@ -88,6 +88,14 @@ class Keeper:
         for state in (self._sets, self._passed, self._dirty):
             state.pop(partition.index, None)
 
+    def standings(self) -> list[Standing]:
+        """The kept sets held here, for any thread. A set that is changing meanwhile shows one side or the other."""
+        return [
+            Standing(name, partition, len(kept), kept.marks)
+            for partition, sets in self._sets.copy().items()
+            for name, kept in sets.copy().items()
+        ]
+
     def handle(self, record: Record) -> Sequence[Output]:
         """Keep an example, switch to a revision, or close a cut. Raises InvalidInput for other bytes."""
         fact = parse(ExamplesRecord, record)
@@ -120,7 +128,6 @@ class Keeper:
             if name != _ANY:
                 progress = PartitionProgress(partition=partition.index, seen=marks.seen)
                 outputs.append(self._tell(name, CurationRecord(pipeline=name, progress=progress)))
-                self._metrics.kept(name, partition.index, len(self._sets[partition.index][name]))
         return outputs
 
     def _keep(self, partition: int, example: Example) -> list[Output]:

@@ -1,18 +1,47 @@
-"""What the curator counts: submissions by outcome, changes of the kept sets, releases."""
+"""What the curator shows: counters of submissions, examples and releases, and gauges of kept sets and releases.
+
+A kept set is shown by the replica that holds its partition; gauges of releases are the same in every replica.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple
 
-from longstream.telemetry import Metrics
+from longstream.telemetry import INDEX, Course, Metrics, Told, tell_fact
+from longstream.v1.records_pb2 import PartitionMarks, Release
+from longstream.view import View
 from longstream.worker_metrics import error_reasons
 from longstream_curator.kept import Changed
+
+DROPS = ("source", "replaced", "evicted", "known", "erased", "duplicate", "too_short")
+"""Why an example that was read is not in the kept set."""
+_KEPT = {
+    "curator_kept_records": "Examples in the kept set.",
+    "curator_seen_records": "Examples that the kept set was chosen from so far.",
+}
+_RELEASED = {
+    "pipeline_release_timestamp_seconds": "When the newest final release was cut, since 1970.",
+    "curator_release_exact": "1 if that release equals an exhaustive sort of what stood before its cut.",
+    "curator_release_short": "1 if that release has fewer rows than were wanted.",
+}
+
+
+class Standing(NamedTuple):
+    """A pipeline's kept set in one partition."""
+
+    pipeline: str
+    partition: int
+    kept: int
+    marks: PartitionMarks
 
 
 class CuratorMetrics:
     """Counters of the curator."""
 
-    def __init__(self, metrics: Metrics, pipelines: Collection[str], partitions: int) -> None:
+    def __init__(self, metrics: Metrics, pipelines: Collection[str]) -> None:
         self._rejected = metrics.counter(
             "curator_submissions_rejected_total",
             "Submitted items refused, by reason.",
@@ -20,12 +49,6 @@ class CuratorMetrics:
         )
         self._accepted = metrics.counter(
             "curator_submissions_accepted_total", "Submitted items made durable."
-        )
-        self._kept = metrics.gauge(
-            "curator_kept_records",
-            "Examples in the kept set.",
-            pipeline=pipelines,
-            partition=[str(index) for index in range(partitions)],
         )
         self._offered = metrics.counter(
             "curator_examples_total", "Examples offered to a pipeline's selection."
@@ -48,10 +71,85 @@ class CuratorMetrics:
         self._offered.labels().inc()
         self._evicted.labels().inc(sum(1 for _, kept in changes if kept is None))
 
-    def kept(self, pipeline: str, partition: int, records: int) -> None:
-        """The size of a kept set."""
-        self._kept.labels(pipeline=pipeline, partition=str(partition)).set(records)
+    def released(self, release: Release, traces: Iterable[str]) -> None:
+        """A release is final. traces: of the submissions of its rows, "" for one that was not traced."""
+        self._releases.labels(pipeline=release.pipeline).inc()
+        tell_fact(
+            "release",
+            Course(release.trace, release.parent_trace, release.cut_time.ToNanoseconds(), time.time_ns()),
+            attributes={
+                "longstream.pipeline": release.pipeline,
+                "longstream.release_id": release.id,
+                "longstream.rows": release.rows_ready,
+            },
+            links=traces,
+        )
 
-    def released(self, pipeline: str) -> None:
-        """A release is final."""
-        self._releases.labels(pipeline=pipeline).inc()
+
+class CurationFacts:
+    """Gauges of kept sets and releases, looked up at each scrape."""
+
+    def __init__(self, standings: Callable[[], Collection[Standing]], releases: View[Release]) -> None:
+        """standings: the kept sets that this process holds."""
+        self._standings = standings
+        self._releases = releases
+
+    def show(self, metrics: Metrics, pipelines: Collection[str]) -> None:
+        """Declare the gauges."""
+        metrics.at_scrape(_KEPT, self._kept, pipeline=pipelines, partition=INDEX)
+        dropped = {
+            "curator_dropped_records": "Examples of the partitions held here that are not kept, by reason."
+        }
+        metrics.at_scrape(dropped, self._dropped, pipeline=pipelines, reason=DROPS)
+        metrics.at_scrape(_RELEASED, self._released, pipeline=pipelines)
+        rows = {"curator_release_rows": "Rows of the newest release, final or under way."}
+        metrics.at_scrape(rows, self._rows, pipeline=pipelines, rows=("wanted", "ready", "refused"))
+        under_way = {
+            "curator_open_cut_timestamp_seconds": "When the cut that is under way began, since 1970."
+        }
+        metrics.at_scrape(under_way, self._under_way, pipeline=pipelines)
+
+    def _kept(self) -> Told:
+        return {(held.pipeline, held.partition): (held.kept, held.marks.seen) for held in self._standings()}
+
+    def _dropped(self) -> Told:
+        dropped: Counter[tuple[str | int, ...]] = Counter()
+        for held in self._standings():
+            for reason in DROPS:
+                dropped[held.pipeline, reason] += held.marks.dropped.get(reason, 0)
+        return {labels: (count,) for labels, count in dropped.items()}
+
+    def _newest(self, *, final: bool) -> Iterable[Release]:
+        newest: dict[str, Release] = {}
+        for _, release in self._releases.under(""):
+            if final and release.state != Release.STATE_FINAL:
+                continue
+            before = newest.get(release.pipeline)
+            if before is None or before.cut_time.ToNanoseconds() <= release.cut_time.ToNanoseconds():
+                newest[release.pipeline] = release
+        return newest.values()
+
+    def _released(self) -> Told:
+        return {
+            (release.pipeline,): (_seconds(release), float(release.exact), float(release.short))
+            for release in self._newest(final=True)
+        }
+
+    def _rows(self) -> Told:
+        told: Told = {}
+        for release in self._newest(final=False):
+            told[release.pipeline, "wanted"] = (release.rows_wanted,)
+            told[release.pipeline, "ready"] = (release.rows_ready,)
+            told[release.pipeline, "refused"] = (sum(release.refused.values()),)
+        return told
+
+    def _under_way(self) -> Told:
+        return {
+            (release.pipeline,): (_seconds(release),)
+            for release in self._newest(final=False)
+            if release.state != Release.STATE_FINAL
+        }
+
+
+def _seconds(release: Release) -> float:
+    return release.cut_time.ToMicroseconds() / 1e6

@@ -20,6 +20,7 @@ from longstream.owner import Owner, answer
 from longstream.pipeline import Pipeline
 from longstream.records import parse, timestamp
 from longstream.storage import Storage
+from longstream.telemetry import begin_fact, traced_by
 from longstream.topics import (
     CURATION_STATE,
     EXAMPLES,
@@ -146,6 +147,7 @@ class CurationOwner(Owner):
             cut_time=timestamp(now_ms),
             asked_by=asked_by,
         )
+        release.trace, release.parent_trace = begin_fact()
         curation.open_release_id = release.id
         curation.seen_at_cut = sum(curation.seen.values())
         curation.cut_time.CopyFrom(release.cut_time)
@@ -214,7 +216,7 @@ class CurationOwner(Owner):
         state.curation.open_release_id = ""
         del state.curation.snapshots[:]
         del self._cuts[state.pipeline]
-        self._parts.metrics.released(state.pipeline)
+        self._parts.metrics.released(release, [row.example.trace for row in cut.rows()])
 
     def _to_all_partitions(self, fact: ExamplesRecord) -> list[Output]:
         value = fact.SerializeToString(deterministic=True)
@@ -233,6 +235,7 @@ def _sent(task: SelectedTask) -> Output:
         key=task.example.id.encode(),
         value=task.SerializeToString(deterministic=True),
         headers=(
+            *traced_by(task.example.trace),
             (ROW_HEADER, pipeline_key(task.pipeline, task.row_id)),
             (RELEASE_HEADER, task.release_id.encode()),
         ),

@@ -10,6 +10,7 @@ from longstream.dead_letters import never_a_record
 from longstream.errors import InvalidInput, SuiteError, TooLarge
 from longstream.faults import crash_point
 from longstream.ids import digest
+from longstream.telemetry import present_traceparent, produced
 from longstream.topics import EXAMPLES
 from longstream.v1.curator_pb2 import Document, Pair, Rejection
 from longstream.v1.records_pb2 import Example, ExamplesRecord
@@ -79,7 +80,7 @@ class Submitter:
                 outputs.append(never_a_record(EXAMPLES, item, error, "submit"))
                 refusals.append((place, item.external_id, error))
         if outputs:
-            self._bus.publish(outputs)
+            self._bus.publish([produced(output) for output in outputs])
         crash_point("curator.submit.published")
         first = account.seen
         account.accepted += len(items) - len(refusals)
@@ -89,6 +90,7 @@ class Submitter:
 
     def _example(self, item: Document | Pair) -> Example:
         example = example_of(item)
+        example.trace = present_traceparent()
         if isinstance(item, Pair) and not item.instruction.strip():
             raise Missing("the pair has no instruction; submit it as a document to have one written")
         if not example.response.strip():

@@ -6,6 +6,8 @@ from functools import partial
 
 from longstream.llm import open_model
 from longstream.llm.component import ModelComponent
+from longstream.llm.devices import gpus_held
+from longstream.llm.metered import EngineMetrics
 from longstream.runtime import load, open_runtime
 from longstream.topics import SELECTED
 from longstream.v1.instructor_pb2_grpc import add_InstructorServiceServicer_to_server
@@ -19,7 +21,10 @@ def main() -> None:
     """Run until SIGTERM."""
     with open_runtime("instructor", (SELECTED,)) as runtime:
         settings = load(InstructorSettings, "INSTRUCTOR_")
-        model = open_model(settings.engine_url, settings.engine)
+        url = settings.engine_url
+        model = EngineMetrics(runtime.metrics).metered(
+            open_model(url, settings.engine), partial(gpus_held, url)
+        )
         service = InstructorService(
             model, runtime.keys, InstructorMetrics(runtime.metrics), settings.timeout_s
         )

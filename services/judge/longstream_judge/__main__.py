@@ -6,14 +6,16 @@ from dataclasses import replace
 from functools import partial
 
 from longstream.components import Closing
-from longstream.llm import open_model
+from longstream.llm import LanguageModel, open_model
 from longstream.llm.component import ModelComponent
+from longstream.llm.devices import gpus_held
+from longstream.llm.metered import EngineMetrics
 from longstream.runtime import load, open_runtime
 from longstream.topics import EVALUATIONS, JUDGING, JUDGING_STATE, MODELS, PROMOTIONS, RELEASES
 from longstream.v1.judge_pb2_grpc import add_JudgeServiceServicer_to_server
 from longstream.v1.records_pb2 import Evaluation, Model, OwnerState, Promotion, Release
 from longstream_judge.contest import Engines
-from longstream_judge.metrics import JudgeMetrics
+from longstream_judge.metrics import JudgeMetrics, JudgingFacts
 from longstream_judge.owner import JudgeParts, JudgingOwner
 from longstream_judge.service import JudgeService, JudgeViews
 from longstream_judge.settings import JudgeSettings
@@ -25,7 +27,12 @@ def main() -> None:
         settings = load(JudgeSettings, "JUDGE_")
         # Candidate and champion may both be adapters on one engine.
         options = replace(settings.engine, max_adapters=max(2, settings.engine.max_adapters))
-        model = open_model(settings.engine_url, options)
+        engines = EngineMetrics(runtime.metrics)
+
+        def opened(url: str) -> LanguageModel:
+            return engines.metered(open_model(url, options), partial(gpus_held, url))
+
+        model = opened(settings.engine_url)
         kind, _, served = settings.engine_url.partition(":")
         models = runtime.view(MODELS, Model)
         views = JudgeViews(
@@ -33,6 +40,7 @@ def main() -> None:
             promotions=runtime.view(PROMOTIONS, Promotion),
             models=models,
         )
+        JudgingFacts(views.evaluations, views.promotions).show(runtime.metrics, tuple(runtime.pipelines))
         parts = JudgeParts(
             bus=runtime.bus,
             storage=runtime.storage,
@@ -41,10 +49,10 @@ def main() -> None:
             engines=Engines(
                 judge=model,
                 judge_serves=lambda base: kind == "openai" or served == base,
-                open_weights=lambda name: open_model(f"{settings.weights_engine}:{name}", options),
+                open_weights=lambda name: opened(f"{settings.weights_engine}:{name}"),
             ),
             cache_dir=settings.cache_dir,
-            metrics=JudgeMetrics(runtime.metrics),
+            metrics=JudgeMetrics(runtime.metrics, tuple(runtime.pipelines)),
             max_attempts=settings.max_attempts,
         )
         owner = JudgingOwner(runtime.keys, runtime.pipelines, parts)

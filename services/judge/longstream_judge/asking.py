@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextvars import copy_context
 from dataclasses import dataclass
 from threading import Event
 from typing import ClassVar, TypeVar
@@ -61,7 +62,8 @@ class Asker:
             return []
         model.wait_ready(self.patience.timeout_s)
         with ThreadPoolExecutor(min(self.patience.in_flight, len(items)), stage) as pool:
-            futures = [pool.submit(self._persist, model, ask, item) for item in items]
+            # A pool's threads inherit no trace; each item gets its own copy of what is worked for here.
+            futures = [pool.submit(copy_context().run, self._persist, model, ask, item) for item in items]
             try:
                 for done, future in enumerate(as_completed(futures), start=1):
                     future.result()

@@ -1,50 +1,176 @@
-"""What the judge shows: comparisons by outcome, how much the order decides, promotions."""
+"""What the judge shows: counters of comparisons and decisions, and gauges of the facts, read from the log's views.
+
+The gauges are the same in every replica and after every restart, so a query takes their `max by (pipeline)`.
+"""
 
 from __future__ import annotations
 
-from longstream.telemetry import Metrics
+from collections import Counter
+from collections.abc import Collection
+
+from longstream.telemetry import Course, Metrics, Told, tell_fact
 from longstream.v1.records_pb2 import Evaluation, Promotion
+from longstream.view import View
 
 _OUTCOMES = {
     Promotion.OUTCOME_PROMOTED: "promoted",
     Promotion.OUTCOME_REFUSED: "refused",
     Promotion.OUTCOME_ROLLED_BACK: "rolled_back",
 }
+_WAITS = {Evaluation.STATE_QUEUED: "queued", Evaluation.STATE_RUNNING: "running"}
+_BOUNDS = ("mean", "low", "high")
+_LATEST = {
+    "judge_position_disagreement_ratio": "Share of the latest evaluation's pairs that the order turned.",
+    "judge_calibration_passed": "1 if the judge passed the latest evaluation's calibration, 0 if it abstained.",
+    "judge_calibration_accuracy_ratio": "Share of known-better answers that it preferred there.",
+    "judge_calibration_slot_effect_logits": "How far the first place decided there, in logits; 0 is fair.",
+    "judge_comparisons": "Comparisons of the latest evaluation that had a verdict.",
+    "judge_lost_comparisons": "Comparisons of the latest evaluation without one.",
+    "judge_evaluation_seconds": "From the latest evaluation's creation to its end.",
+    "judge_evaluation_timestamp_seconds": "When the latest evaluation ended, since 1970.",
+}
+_INTERVALS = {
+    "judge_win_rate_ratio": "Win rate of the latest evaluation's candidate, with its 95 % interval.",
+    "judge_slot_effect_logits": "How far the first place decides, in logits; 0 is fair.",
+}
+_REIGN = {
+    "pipeline_champion_timestamp_seconds": "When the champion began to reign, since 1970.",
+    "pipeline_decision_timestamp_seconds": "When a model was last promoted, refused or rolled back, since 1970.",
+    "pipeline_promotions": "Models promoted since the pipeline began, rollbacks not deducted.",
+}
 
 
 class JudgeMetrics:
-    """Counters of comparisons and promotions, gauges of the last evaluation."""
+    """Counters of comparisons and decisions."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, pipelines: Collection[str]) -> None:
         self._verdicts = metrics.counter(
-            "judge_verdicts_total", "Comparisons in both orders, by outcome.", outcome=("read", "lost")
+            "judge_verdicts_total",
+            "Comparisons in both orders, by outcome.",
+            pipeline=pipelines,
+            outcome=("read", "lost"),
         )
         self._promotions = metrics.counter(
-            "judge_promotions_total", "Decisions, by outcome.", outcome=_OUTCOMES.values()
+            "judge_promotions_total",
+            "Decisions, by outcome.",
+            pipeline=pipelines,
+            outcome=_OUTCOMES.values(),
         )
-        self._flips = metrics.gauge(
-            "judge_position_disagreement_ratio", "Share of the last evaluation's pairs that the order turned."
-        )
-        self._win_rate = metrics.gauge("judge_win_rate_ratio", "Win rate of the last evaluation.")
-        self._bits = metrics.gauge(
-            "judge_heldout_bits",
-            "Bits per byte of held-out text in the last evaluation.",
-            side=("candidate", "champion"),
-        )
-        self._calibrated = metrics.gauge(
-            "judge_calibration_passed", "1 if the judge passed its last calibration, 0 if it abstained."
+        self._failures = metrics.counter(
+            "judge_evaluations_failed_total", "Evaluations that were tried in vain.", pipeline=pipelines
         )
 
     def decided(self, promotion: Promotion) -> None:
         """A model was promoted, refused or rolled back."""
-        self._promotions.labels(outcome=_OUTCOMES[promotion.outcome]).inc()
+        self._promotions.labels(pipeline=promotion.pipeline, outcome=_OUTCOMES[promotion.outcome]).inc()
 
-    def evaluated(self, evaluation: Evaluation) -> None:
-        """An evaluation is done."""
-        self._verdicts.labels(outcome="read").inc(evaluation.win_rate.n)
-        self._verdicts.labels(outcome="lost").inc(sum(evaluation.lost.values()))
-        self._flips.labels().set(evaluation.flip_rate)
-        self._win_rate.labels().set(evaluation.win_rate.mean)
-        self._bits.labels(side="candidate").set(evaluation.candidate_bits_per_byte)
-        self._bits.labels(side="champion").set(evaluation.champion_bits_per_byte)
-        self._calibrated.labels().set(float(evaluation.calibration.passed))
+    def evaluated(self, evaluation: Evaluation, promotion: Promotion) -> None:
+        """An evaluation is done, and led to that decision."""
+        pipeline = evaluation.pipeline
+        self._verdicts.labels(pipeline=pipeline, outcome="read").inc(evaluation.win_rate.n)
+        self._verdicts.labels(pipeline=pipeline, outcome="lost").inc(sum(evaluation.lost.values()))
+
+        tell_fact(
+            "evaluation",
+            Course(
+                evaluation.trace,
+                evaluation.parent_trace,
+                evaluation.create_time.ToNanoseconds(),
+                evaluation.end_time.ToNanoseconds(),
+            ),
+            attributes={
+                "longstream.pipeline": pipeline,
+                "longstream.model_id": evaluation.model_id,
+                "longstream.evaluation_id": evaluation.id,
+                "longstream.outcome": _OUTCOMES[promotion.outcome],
+                "longstream.win_rate": evaluation.win_rate.mean,
+            },
+        )
+
+    def failed(self, pipeline: str) -> None:
+        """A try of an evaluation has failed."""
+        self._failures.labels(pipeline=pipeline).inc()
+
+
+class JudgingFacts:
+    """Gauges of evaluations and promotions as the log has them."""
+
+    def __init__(self, evaluations: View[Evaluation], promotions: View[Promotion]) -> None:
+        self._evaluations = evaluations
+        self._promotions = promotions
+
+    def show(self, metrics: Metrics, pipelines: Collection[str]) -> None:
+        """Declare the gauges."""
+        metrics.at_scrape(_LATEST, self._latest, pipeline=pipelines)
+        metrics.at_scrape(_INTERVALS, self._intervals, pipeline=pipelines, bound=_BOUNDS)
+        bits = {"judge_heldout_bits": "Bits per byte of held-out text in the latest evaluation."}
+        metrics.at_scrape(bits, self._heldout, pipeline=pipelines, side=("candidate", "champion"))
+        waiting = {"judge_open_evaluations": "Evaluations that wait or run."}
+        metrics.at_scrape(waiting, self._waiting, pipeline=pipelines, state=_WAITS.values())
+        metrics.at_scrape(_REIGN, self._reign, pipeline=pipelines)
+
+    def _done(self) -> dict[str, Evaluation]:
+        """The evaluation of each pipeline that ended last."""
+        latest: dict[str, Evaluation] = {}
+        for _, evaluation in self._evaluations.under(""):
+            if evaluation.state == Evaluation.STATE_DONE:
+                before = latest.get(evaluation.pipeline)
+                if before is None or before.end_time.ToNanoseconds() <= evaluation.end_time.ToNanoseconds():
+                    latest[evaluation.pipeline] = evaluation
+        return latest
+
+    def _latest(self) -> Told:
+        return {
+            (pipeline,): (
+                done.flip_rate if done.HasField("win_rate") else None,
+                float(done.calibration.passed),
+                done.calibration.accuracy.mean if done.calibration.HasField("accuracy") else None,
+                done.calibration.slot_effect_logits,
+                done.win_rate.n,
+                sum(done.lost.values()),
+                (done.end_time.ToMicroseconds() - done.create_time.ToMicroseconds()) / 1e6,
+                done.end_time.ToMicroseconds() / 1e6,
+            )
+            for pipeline, done in self._done().items()
+        }
+
+    def _intervals(self) -> Told:
+        told: Told = {}
+        for pipeline, done in self._done().items():
+            rate = done.win_rate if done.HasField("win_rate") else None
+            slot = done.slot_effect_logits if done.HasField("slot_effect_logits") else None
+            for bound in _BOUNDS:
+                told[pipeline, bound] = (
+                    None if rate is None else getattr(rate, bound),
+                    None if slot is None else getattr(slot, bound),
+                )
+        return told
+
+    def _heldout(self) -> Told:
+        told: Told = {}
+        for pipeline, done in self._done().items():
+            told[pipeline, "candidate"] = (done.candidate_bits_per_byte,)
+            told[pipeline, "champion"] = (done.champion_bits_per_byte,)
+        return told
+
+    def _waiting(self) -> Told:
+        known = [evaluation for _, evaluation in self._evaluations.under("")]
+        counts = Counter((item.pipeline, _WAITS[item.state]) for item in known if item.state in _WAITS)
+        return {
+            (pipeline, state): (counts[pipeline, state],)
+            for pipeline in {item.pipeline for item in known}
+            for state in _WAITS.values()
+        }
+
+    def _reign(self) -> Told:
+        told: Told = {}
+        decisions = sorted((item for _, item in self._promotions.under("")), key=lambda item: item.sequence)
+        for pipeline in {decision.pipeline for decision in decisions}:
+            own = [decision for decision in decisions if decision.pipeline == pipeline]
+            changes = [decision for decision in own if decision.outcome != Promotion.OUTCOME_REFUSED]
+            told[pipeline,] = (
+                changes[-1].time.ToMicroseconds() / 1e6 if changes and changes[-1].champion_id else None,
+                own[-1].time.ToMicroseconds() / 1e6,
+                sum(decision.outcome == Promotion.OUTCOME_PROMOTED for decision in own),
+            )
+        return told

@@ -24,6 +24,7 @@ from longstream.owner import Owner, answer
 from longstream.pipeline import Pipeline
 from longstream.records import now, parse
 from longstream.storage import Storage
+from longstream.telemetry import begin_fact, parse_traceparent, trace
 from longstream.topics import EVALUATIONS, JUDGING_STATE, PROMOTIONS, VERDICTS, PipelineTopics
 from longstream.v1.records_pb2 import (
     Evaluation,
@@ -201,7 +202,10 @@ class JudgingOwner(Owner):
                 "the model that is evaluated, its release or the champion is not known here yet"
             )
         spec = spec_for(candidate, release, parts.storage)
-        with contestants(parts.engines, parts.storage, parts.cache_dir, candidate, champion) as models:
+        with (
+            trace(parse_traceparent(evaluation.trace)),
+            contestants(parts.engines, parts.storage, parts.cache_dir, candidate, champion) as models,
+        ):
             return evaluate(spec, models, progress, stop)
 
     def _show(self, running: _Running, stage: Stage, outputs: list[Output]) -> None:
@@ -229,7 +233,7 @@ class JudgingOwner(Owner):
         evaluation.state, evaluation.reason = Evaluation.STATE_DONE, ""
         evaluation.end_time.CopyFrom(now())
         outputs.extend((self._decide(promotion), self._put(evaluation)))
-        self._parts.metrics.evaluated(evaluation)
+        self._parts.metrics.evaluated(evaluation, promotion)
 
     def _outcome(self, evaluation: Evaluation, result: EvaluationResult) -> Promotion:
         promotion = self._decision(evaluation.pipeline, Promotion.OUTCOME_REFUSED, evaluation.model_id)
@@ -245,6 +249,7 @@ class JudgingOwner(Owner):
 
     def _retry_or_fail(self, evaluation: Evaluation, error: Exception | None, outputs: list[Output]) -> None:
         why = error.message if isinstance(error, SuiteError) else "unexpected failure; the log has it"
+        self._parts.metrics.failed(evaluation.pipeline)
         _log.error("evaluation failed", extra={"evaluation": evaluation.id, "why": why}, exc_info=error)
         if _again(error, evaluation.attempt < self._parts.max_attempts):
             evaluation.state = Evaluation.STATE_QUEUED
@@ -300,10 +305,13 @@ def _evaluation_id(model: Model, asked_by: str) -> str:
 
 
 def _queued(model: Model, asked_by: str) -> Evaluation:
+    own_trace, parent_trace = begin_fact(model.trace)
     return Evaluation(
         pipeline=model.pipeline,
         id=_evaluation_id(model, asked_by),
         state=Evaluation.STATE_QUEUED,
         model_id=model.id,
         create_time=now(),
+        trace=own_trace,
+        parent_trace=parent_trace,
     )

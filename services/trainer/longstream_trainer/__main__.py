@@ -12,7 +12,7 @@ from longstream.v1.records_pb2 import Model, OwnerState, Release, TrainingJob
 from longstream.v1.trainer_pb2_grpc import add_TrainerServiceServicer_to_server
 from longstream_trainer.kubernetes_jobs import ClusterJobs, KubernetesLauncher
 from longstream_trainer.launch import ChildLauncher, Launcher
-from longstream_trainer.metrics import TrainerMetrics
+from longstream_trainer.metrics import TrainerMetrics, TrainingFacts
 from longstream_trainer.owner import TrainerOwner, TrainerParts
 from longstream_trainer.service import TrainerService, TrainerViews
 from longstream_trainer.settings import TrainerSettings
@@ -22,16 +22,19 @@ def main() -> None:
     """Run until SIGTERM."""
     with open_runtime("trainer", (TRAINING,)) as runtime:
         settings = load(TrainerSettings, "TRAINER_")
+        pipelines = tuple(runtime.pipelines)
+        releases = runtime.view(RELEASES, Release)
         views = TrainerViews(
             jobs=runtime.view(TRAINING_JOBS, TrainingJob), models=runtime.view(MODELS, Model)
         )
+        TrainingFacts(views.jobs, views.models, releases).show(runtime.metrics, pipelines)
         parts = TrainerParts(
             bus=runtime.bus,
             storage=runtime.storage,
-            releases=runtime.view(RELEASES, Release),
+            releases=releases,
             launcher=launcher(settings, runtime.storage),
             work_dir=settings.work_dir,
-            metrics=TrainerMetrics(runtime.metrics),
+            metrics=TrainerMetrics(runtime.metrics, pipelines),
             max_attempts=settings.max_attempts,
         )
         owner = TrainerOwner(runtime.keys, runtime.pipelines, parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from longstream.records import now
 from longstream.v1.records_pb2 import (
     TrainingCheckpoint,
     TrainingEvent,
@@ -40,15 +41,17 @@ def finished_of(done: Done) -> TrainingFinished:
     )
 
 
-def progressed(job: TrainingJob, event: Event) -> bool:
-    """Take what the event says about progress into the job; whether it says any."""
+def progressed(job: TrainingJob, event: Event) -> None:
+    """Take what the event says about progress into the job."""
     if isinstance(event, Started):
-        job.steps, job.step = event.steps_planned, event.resumed_from_step
+        job.steps, job.step, job.gpus = event.steps_planned, event.resumed_from_step, event.gpus
     elif isinstance(event, Step):
         job.step, job.loss = event.step, event.loss
-    else:
-        return False
-    return True
+        job.latest.CopyFrom(_step(event))
+    elif isinstance(event, Checkpoint):
+        job.checkpoint_time.CopyFrom(now())
+    if isinstance(event, Started | Step):
+        job.progress_time.CopyFrom(now())
 
 
 def _started(event: Started) -> TrainingStarted:
@@ -58,6 +61,7 @@ def _started(event: Started) -> TrainingStarted:
         supervised_tokens=event.trained_tokens,
         dropped=event.dropped,
         resumed_from_step=event.resumed_from_step,
+        gpus=event.gpus,
     )
 
 
@@ -69,4 +73,9 @@ def _step(event: Step) -> TrainingStep:
         gradient_norm=event.grad_norm,
         tokens=event.tokens,
         seconds=event.seconds,
+        step_tokens=event.step_tokens,
+        useful_tokens_ratio=event.useful_tokens_ratio,
+        neftune_effective_alpha=event.neftune_effective_alpha,
+        flops=event.flops,
+        mfu_ratio=event.mfu_ratio,
     )

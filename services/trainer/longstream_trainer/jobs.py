@@ -12,6 +12,7 @@ from longstream.errors import InvalidInput
 from longstream.ids import digest
 from longstream.pipeline import canonical
 from longstream.records import now
+from longstream.telemetry import begin_fact
 from longstream.v1.records_pb2 import Release, ReportTraining, TrainingJob
 from longstream_trainer.launch import Attempt
 from longstream_trainer.recipe import Recipe
@@ -44,6 +45,7 @@ def job_id(release: Release, asked_by: str) -> str:
 
 def queued(release: Release, asked_by: str, recipe: Mapping[str, Any]) -> TrainingJob:
     """A job for the release that nobody has begun."""
+    trace, parent_trace = begin_fact(release.trace)
     return TrainingJob(
         pipeline=release.pipeline,
         id=job_id(release, asked_by),
@@ -53,12 +55,17 @@ def queued(release: Release, asked_by: str, recipe: Mapping[str, Any]) -> Traini
         recipe=canonical(recipe),
         create_time=now(),
         revision=release.revision,
+        trace=trace,
+        parent_trace=parent_trace,
     )
 
 
 def begin_attempt(job: TrainingJob) -> None:
     """Make the job run, under the next attempt number."""
     job.state, job.attempt, job.events = TrainingJob.STATE_RUNNING, job.attempt + 1, 0
+    job.progress_time.CopyFrom(now())
+    job.ClearField("latest")
+    job.ClearField("gpus")
     if not job.HasField("start_time"):
         job.start_time.CopyFrom(now())
 

@@ -20,8 +20,10 @@ from torch import Tensor
 
 from longstream.errors import SuiteError
 from longstream_trainer.data import Example, Examples, Order, collate, micro_batches
+from longstream_trainer.flops import peak_flops, step_flops
 from longstream_trainer.heldout import summed_loss
-from longstream_trainer.model import Loaded, trained_parameters
+from longstream_trainer.model import Loaded, measured_flops, model_size, trained_parameters
+from longstream_trainer.neftune import Neftune
 from longstream_trainer.recipe import Recipe
 from longstream_trainer.report import Step
 
@@ -46,6 +48,10 @@ class Training:
         self._optimizer = _optimizer(self._parameters, recipe)
         self.noise = torch.Generator(device=loaded.device)
         """NEFTune draws from it; it is seeded anew for every step."""
+        self.neftune: Neftune | None = None
+        """The noise that is attached to the model, to be measured."""
+        self._size = model_size(model, loaded.model)
+        self._peak = recipe.peak_flops or peak_flops(loaded.device_name) or measured_flops(loaded)
         self.steps_planned = recipe.steps_planned(len(examples.train))
         self.step = 0
         self.log: list[Step] = []
@@ -68,7 +74,7 @@ class Training:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
-        loss = self._accumulate(batch, check)
+        loss, positions = self._accumulate(batch, check)
         norm = self._clipped_norm()
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise Diverged(
@@ -76,14 +82,20 @@ class Training:
             )
         self._optimizer.step()
         self.step += 1
-        seen = self.log[-1].tokens if self.log else 0
+        lengths = [len(example) for example in batch]
+        seconds, flops = time.monotonic() - started, step_flops(self._size, lengths)
         done = Step(
             step=self.step,
             loss=loss,
             learning_rate=rate,
             grad_norm=norm,
-            tokens=seen + sum(map(len, batch)),
-            seconds=time.monotonic() - started,
+            tokens=(self.log[-1].tokens if self.log else 0) + sum(lengths),
+            seconds=seconds,
+            step_tokens=sum(lengths),
+            useful_tokens_ratio=sum(lengths) / positions,
+            neftune_effective_alpha=self.neftune.effective_alpha() if self.neftune else None,
+            flops=flops,
+            mfu_ratio=flops / seconds / self._peak if seconds else None,
         )
         self.log.append(done)
         return done
@@ -127,17 +139,20 @@ class Training:
         start = self.step * self._recipe.batch_examples
         return self._order.take(start, min(self._recipe.batch_examples, self._draws - start))
 
-    def _accumulate(self, batch: list[Example], check: Callable[[], None]) -> float:
+    def _accumulate(self, batch: list[Example], check: Callable[[], None]) -> tuple[float, int]:
+        """Mean loss per supervised token, and the positions that were computed."""
         # Dividing by the whole step's tokens, not by each micro-batch's, gives every token the same weight.
         tokens = sum(len(example.response_ids) for example in batch)
-        total = 0.0
+        total, positions = 0.0, 0
         for group in micro_batches(batch, self._recipe.micro_batch):
             check()
+            rows = collate(group, self._loaded.pad_id).to(self._loaded.device)
+            positions += rows.input_ids.numel()
             with self._loaded.autocast():
-                loss = summed_loss(self._model, collate(group, self._loaded.pad_id).to(self._loaded.device))
+                loss = summed_loss(self._model, rows)
             (loss / tokens).backward()
             total += loss.item()
-        return total / tokens
+        return total / tokens, positions
 
     def _clipped_norm(self) -> float:
         limit = self._recipe.clip or math.inf

@@ -1,54 +1,192 @@
-"""What the trainer shows: where the running attempt stands, and how jobs ended."""
+"""What the trainer shows: counters of what it does, and gauges of the facts, read from the log's views at each scrape.
+
+The gauges are the same in every replica and after every restart, so a query takes their `max by (pipeline)`.
+"""
 
 from __future__ import annotations
 
-from longstream.telemetry import Metrics
-from longstream.v1.records_pb2 import TrainingEvent, TrainingJob
+from collections import Counter
+from collections.abc import Collection, Iterator
+
+from longstream.telemetry import Course, Metrics, Told, tell_fact
+from longstream.v1.records_pb2 import Model, Release, TrainingEvent, TrainingJob
+from longstream.view import View
 
 _ENDS = {
     TrainingJob.STATE_SUCCEEDED: "succeeded",
     TrainingJob.STATE_FAILED: "failed",
     TrainingJob.STATE_CANCELLED: "cancelled",
 }
+_WAITS = {TrainingJob.STATE_QUEUED: "queued", TrainingJob.STATE_RUNNING: "running"}
+_ATTEMPT = {
+    "trainer_step": "Optimizer step of the running attempt.",
+    "trainer_planned_steps": "Steps that the running attempt will make.",
+    "trainer_attempts": "Attempts of the running job so far, this one included.",
+    "trainer_gpus": "GPUs that the running attempt holds.",
+    "trainer_progress_timestamp_seconds": "When the running attempt began or reported its latest step, since 1970.",
+}
+_STEP = {
+    "trainer_loss": "Mean loss of the latest step, nats per supervised token.",
+    "trainer_learning_rate": "Learning rate of the latest step.",
+    "trainer_gradient_norm": "Gradient norm of the latest step, before clipping.",
+    "trainer_step_seconds": "Duration of the latest step.",
+    "trainer_tokens_per_second": "Real tokens of the latest step over its duration.",
+    "trainer_useful_tokens_ratio": "Real tokens over computed positions, padding included, in the latest step.",
+    "trainer_neftune_effective_alpha": "The alpha that NEFTune's noise acted like in the latest step, as measured.",
+    "trainer_flops_per_second": "FLOP that the model needed in the latest step over its duration.",
+    "trainer_mfu_ratio": "That over what the device could have done (MFU).",
+}
+_CHECKPOINT = {
+    "trainer_checkpoint_timestamp_seconds": "When the running job reported its latest checkpoint, since 1970."
+}
+_LATENCY = {
+    "pipeline_document_to_model_seconds": "From a document's arrival to the newest model that was trained after it: "
+    "at least for the newest, at most for the oldest document of the model's cut."
+}
 
 
 class TrainerMetrics:
-    """Gauges of the attempt under way, counters of jobs and tokens."""
+    """Counters of steps, tokens and jobs."""
 
-    def __init__(self, metrics: Metrics) -> None:
-        self._step = metrics.gauge("trainer_step", "Optimizer step of the running attempt.")
-        self._steps = metrics.gauge("trainer_steps_planned", "Steps that the running attempt will make.")
-        self._loss = metrics.gauge("trainer_loss", "Mean loss of the last step, nats per supervised token.")
-        self._rate = metrics.gauge("trainer_learning_rate", "Learning rate of the last step.")
-        self._norm = metrics.gauge(
-            "trainer_gradient_norm", "Gradient norm of the last step, before clipping."
+    def __init__(self, metrics: Metrics, pipelines: Collection[str]) -> None:
+        self._steps = metrics.counter(
+            "trainer_steps_total", "Optimizer steps that were reported.", pipeline=pipelines
         )
-        self._tokens = metrics.gauge("trainer_attempt_tokens", "Tokens that the running attempt has seen.")
-        self._last_step = metrics.gauge(
-            "trainer_last_step_timestamp_seconds", "When the last step was reported, seconds since 1970."
+        self._tokens = metrics.counter(
+            "trainer_tokens_total", "Real tokens of those steps.", pipeline=pipelines
         )
-        self._checkpoint = metrics.gauge(
-            "trainer_last_checkpoint_timestamp_seconds", "When the last checkpoint was reported."
+        self._failures = metrics.counter(
+            "trainer_attempts_failed_total", "Attempts that did not end with a model.", pipeline=pipelines
         )
         self._jobs = metrics.counter(
-            "trainer_jobs_total", "Jobs that ended, by outcome.", outcome=_ENDS.values()
+            "trainer_jobs_total",
+            "Jobs that ended, by outcome.",
+            pipeline=pipelines,
+            outcome=_ENDS.values(),
         )
 
     def reported(self, event: TrainingEvent) -> None:
-        """The attempt has said something."""
-        kind = event.WhichOneof("event")
-        if kind == "started":
-            self._steps.labels().set(event.started.steps)
-        elif kind == "step":
-            self._step.labels().set(event.step.step)
-            self._loss.labels().set(event.step.loss)
-            self._rate.labels().set(event.step.learning_rate)
-            self._norm.labels().set(event.step.gradient_norm)
-            self._tokens.labels().set(event.step.tokens)
-            self._last_step.labels().set(event.time.seconds)
-        elif kind == "checkpoint":
-            self._checkpoint.labels().set(event.time.seconds)
+        """An attempt has said something."""
+        if event.WhichOneof("event") == "step":
+            self._steps.labels(pipeline=event.pipeline).inc()
+            self._tokens.labels(pipeline=event.pipeline).inc(event.step.step_tokens)
 
-    def ended(self, state: TrainingJob.State) -> None:
+    def attempt_failed(self, pipeline: str) -> None:
+        """An attempt has failed, died or was stopped from outside."""
+        self._failures.labels(pipeline=pipeline).inc()
+
+    def ended(self, job: TrainingJob) -> None:
         """A job has ended."""
-        self._jobs.labels(outcome=_ENDS[state]).inc()
+        self._jobs.labels(pipeline=job.pipeline, outcome=_ENDS[job.state]).inc()
+        tell_fact(
+            "training",
+            Course(
+                job.trace, job.parent_trace, job.create_time.ToNanoseconds(), job.end_time.ToNanoseconds()
+            ),
+            attributes={
+                "longstream.pipeline": job.pipeline,
+                "longstream.job_id": job.id,
+                "longstream.release_id": job.release_id,
+                "longstream.model_id": job.model_id,
+                "longstream.attempts": job.attempt,
+                "longstream.steps": job.step,
+            },
+            error=job.reason if job.state == TrainingJob.STATE_FAILED else "",
+        )
+
+
+class TrainingFacts:
+    """Gauges of jobs and models as the log has them."""
+
+    def __init__(self, jobs: View[TrainingJob], models: View[Model], releases: View[Release]) -> None:
+        self._jobs = jobs
+        self._models = models
+        self._releases = releases
+
+    def show(self, metrics: Metrics, pipelines: Collection[str]) -> None:
+        """Declare the gauges."""
+        for docs, look in (
+            (_ATTEMPT, self._attempts),
+            (_STEP, self._steps),
+            (_CHECKPOINT, self._checkpoints),
+            ({"pipeline_model_timestamp_seconds": "When the newest model was made, since 1970."}, self._made),
+        ):
+            metrics.at_scrape(docs, look, pipeline=pipelines)
+        waiting = {"trainer_open_jobs": "Jobs that wait or run."}
+        metrics.at_scrape(waiting, self._waiting, pipeline=pipelines, state=_WAITS.values())
+        metrics.at_scrape(_LATENCY, self._latency, pipeline=pipelines, document=("newest", "oldest"))
+
+    def _running(self) -> Iterator[TrainingJob]:
+        return (job for _, job in self._jobs.under("") if job.state == TrainingJob.STATE_RUNNING)
+
+    def _attempts(self) -> Told:
+        return {
+            (job.pipeline,): (
+                job.step,
+                job.steps,
+                job.attempt,
+                job.gpus,
+                job.progress_time.ToMicroseconds() / 1e6,
+            )
+            for job in self._running()
+        }
+
+    def _steps(self) -> Told:
+        told: Told = {}
+        for job in self._running():
+            if job.HasField("latest"):
+                step = job.latest
+                told[job.pipeline,] = (
+                    *(step.loss, step.learning_rate, step.gradient_norm, step.seconds),
+                    step.step_tokens / step.seconds if step.seconds else None,
+                    step.useful_tokens_ratio,
+                    step.neftune_effective_alpha if step.HasField("neftune_effective_alpha") else None,
+                    step.flops / step.seconds if step.seconds else None,
+                    step.mfu_ratio if step.HasField("mfu_ratio") else None,
+                )
+        return told
+
+    def _checkpoints(self) -> Told:
+        return {
+            (job.pipeline,): (job.checkpoint_time.ToMicroseconds() / 1e6,)
+            for job in self._running()
+            if job.HasField("checkpoint_time")
+        }
+
+    def _waiting(self) -> Told:
+        counts = Counter(
+            (job.pipeline, _WAITS[job.state]) for _, job in self._jobs.under("") if job.state in _WAITS
+        )
+        pipelines = {job.pipeline for _, job in self._jobs.under("")}
+        return {
+            (pipeline, state): (counts[pipeline, state],)
+            for pipeline in pipelines
+            for state in _WAITS.values()
+        }
+
+    def _newest(self) -> dict[str, Model]:
+        newest: dict[str, Model] = {}
+        for _, model in self._models.under(""):
+            before = newest.get(model.pipeline)
+            if before is None or before.create_time.ToNanoseconds() <= model.create_time.ToNanoseconds():
+                newest[model.pipeline] = model
+        return newest
+
+    def _made(self) -> Told:
+        return {
+            (model.pipeline,): (model.create_time.ToMicroseconds() / 1e6,)
+            for model in self._newest().values()
+        }
+
+    def _latency(self) -> Told:
+        told: Told = {}
+        for pipeline, model in self._newest().items():
+            release = self._releases.get(f"{pipeline}/{model.release_id}")
+            if release is None:
+                continue
+            made = model.create_time.ToMicroseconds()
+            told[pipeline, "newest"] = ((made - release.cut_time.ToMicroseconds()) / 1e6,)
+            before = self._releases.get(f"{pipeline}/{release.parent_id}") if release.parent_id else None
+            if before is not None:
+                told[pipeline, "oldest"] = ((made - before.cut_time.ToMicroseconds()) / 1e6,)
+        return told

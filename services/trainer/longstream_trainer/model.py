@@ -7,6 +7,8 @@ Weights are read and written as safetensors only, and no code that comes with a 
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -21,9 +23,12 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from longstream.errors import InvalidInput
 from longstream.llm.model_files import find_model
+from longstream_trainer.flops import ModelSize
 from longstream_trainer.recipe import Recipe
 
 _log = logging.getLogger(__name__)
+
+_PROBE = 1_024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +47,16 @@ class Loaded:
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    @property
+    def device_name(self) -> str:
+        """What the device calls itself; "" for a CPU."""
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
+
+    @property
+    def gpus(self) -> int:
+        """Devices in use."""
+        return int(self.device.type == "cuda")
 
     @property
     def pad_id(self) -> int:
@@ -125,6 +140,35 @@ def trainable(loaded: Loaded, recipe: Recipe) -> Any:
 def trained_parameters(model: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
     """Names and parameters that training changes; tied weights come once."""
     return ((name, weight) for name, weight in model.named_parameters() if weight.requires_grad)
+
+
+def measured_flops(loaded: Loaded) -> float:
+    """FLOP/s of a product of square matrices on the device, the best of a few: what is possible, but for its name."""
+    ones = torch.ones(_PROBE, _PROBE, device=loaded.device)
+    best_s = math.inf
+    with torch.no_grad(), loaded.autocast():
+        for _ in range(4):
+            begun = time.perf_counter()
+            (ones @ ones)[0, 0].item()  # waits for the device
+            best_s = min(best_s, time.perf_counter() - begun)
+    return 2.0 * _PROBE**3 / best_s
+
+
+def model_size(model: nn.Module, base: Any) -> ModelSize:
+    """The matrices of a model (with its adapter, if it has one) on that base, and its attention."""
+    looked_up = base.get_input_embeddings().weight
+    head = base.get_output_embeddings()
+    tied = head is not None and head.weight is looked_up
+    matrices = [
+        weight for weight in model.parameters() if weight.ndim > 1 and (tied or weight is not looked_up)
+    ]
+    config = base.config
+    return ModelSize(
+        matrices=sum(weight.numel() for weight in matrices),
+        trained=sum(weight.numel() for weight in matrices if weight.requires_grad),
+        layers=getattr(config, "num_hidden_layers", 0),
+        width=getattr(config, "hidden_size", 0),
+    )
 
 
 def save_model(model: Any, loaded: Loaded, recipe: Recipe, folder: Path) -> None:

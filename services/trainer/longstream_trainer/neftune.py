@@ -82,6 +82,8 @@ class Neftune:
         self._alpha = alpha
         self._generator = generator
         self._lengths: Tensor | None = None
+        self._power = torch.zeros(())
+        self._examples = torch.zeros(())
         # The module that holds the embedding is the one whose call carries the mask under every wrapper: peft
         # calls the forward of the model around it directly, past any hook of that model.
         self._owner = _owner(model, embedding)
@@ -98,6 +100,16 @@ class Neftune:
             handle.remove()
         self._handles.clear()
         self._lengths = None
+
+    def effective_alpha(self) -> float | None:
+        """The alpha that the noise since the last call acted like; None if there was none.
+
+        Uniform noise of alpha has a root-mean-square L2 norm of alpha / sqrt(3) over an example; this is that norm as
+        measured, after rounding to the embedding's number format, times sqrt(3).
+        """
+        power, examples = float(self._power), float(self._examples)
+        self._power, self._examples = torch.zeros(()), torch.zeros(())
+        return math.sqrt(3 * power / examples) if examples else None
 
     def __enter__(self) -> Neftune:
         return self
@@ -142,8 +154,15 @@ class Neftune:
         with torch.no_grad():
             unit = torch.rand(embedded.shape, generator=self._generator, device=device, dtype=torch.float32)
             bound = noise_bound(lengths.to(device), self._alpha, embedded.shape[-1])
-            noise = (unit * 2 - 1) * bound.unsqueeze(-1)
-        return embedded + noise.to(device=embedded.device, dtype=embedded.dtype)
+            noise = ((unit * 2 - 1) * bound.unsqueeze(-1)).to(device=embedded.device, dtype=embedded.dtype)
+            self._measure(noise, lengths.to(embedded.device))
+        return embedded + noise
+
+    def _measure(self, noise: Tensor, lengths: Tensor) -> None:
+        # Each token of an example of L counts 1 / L, so that an example counts 1, packed or not; on the device.
+        real = lengths > 0
+        self._power = self._power.to(noise.device) + noise.float().square().sum()
+        self._examples = self._examples.to(noise.device) + (real / lengths.clamp(min=1)).sum()
 
 
 def attach_neftune(model: nn.Module, alpha: float, *, generator: torch.Generator | None = None) -> Neftune:

@@ -43,13 +43,12 @@ from longstream_trainer.facts import fact_of, finished_of, progressed
 from longstream_trainer.job import WorkFolderBusy
 from longstream_trainer.launch import Launcher, Running, checked_tree
 from longstream_trainer.metrics import TrainerMetrics
-from longstream_trainer.report import Done, Event, ExitCode, Failed, decode_event
+from longstream_trainer.report import STOPPED, Done, Event, ExitCode, Failed, decode_event, without_a_word
 
 _log = logging.getLogger(__name__)
 
 _ENDED = frozenset({TrainingJob.STATE_SUCCEEDED, TrainingJob.STATE_FAILED, TrainingJob.STATE_CANCELLED})
-_STOPPED = "stopped"
-_OUTSIDE = frozenset({StorageFull.reason, WorkFolderBusy.reason, _STOPPED})
+_OUTSIDE = frozenset({StorageFull.reason, WorkFolderBusy.reason, STOPPED})
 """Why an attempt may fail as often as it likes: a full disk is waited for, and a drained node is left for another."""
 
 
@@ -275,10 +274,7 @@ class TrainerOwner(Owner):
         elif isinstance(run.last, Failed):
             self._retry_or_fail(job, run.last, outputs)
         else:
-            why = f"the attempt ended with {code}"
-            reason = _STOPPED if code == ExitCode.STOPPED else "attempt_ended"
-            lost = Failed(reason=reason, message=why, retryable=code != ExitCode.PERMANENT)
-            self._retry_or_fail(job, lost, outputs)
+            self._retry_or_fail(job, without_a_word(code), outputs)
 
     def _keep(self, job: TrainingJob, done: Done, outputs: list[Output]) -> None:
         try:
@@ -299,9 +295,9 @@ class TrainerOwner(Owner):
 
     def _retry_or_fail(self, job: TrainingJob, failed: Failed, outputs: list[Output]) -> None:
         why = failed.message
+        self._metrics.attempt_failed(job.pipeline)
         _log.warning("attempt failed", extra={"job": job.id, "attempt": job.attempt, "why": why})
-        outside = failed.reason in _OUTSIDE
-        if failed.retryable and (outside or job.attempt < self._parts.max_attempts):
+        if failed.retryable and (failed.reason in _OUTSIDE or job.attempt < self._parts.max_attempts):
             job.state, job.reason = TrainingJob.STATE_QUEUED, why
             self._rest(job.pipeline, self._parts.retry_s * 2 ** min(job.attempt - 1, 5))
             outputs.append(self._put(job))
@@ -312,7 +308,7 @@ class TrainerOwner(Owner):
         job.state, job.reason = state, why
         job.end_time.CopyFrom(now())
         self._ending.setdefault(self._layout.partition(job.pipeline), []).append(job.id)
-        self._metrics.ended(state)
+        self._metrics.ended(job)
         outputs.append(self._put(job))
 
     def _model(self, job: TrainingJob, done: Done, address: str) -> Model:
@@ -333,6 +329,7 @@ class TrainerOwner(Owner):
             revision=job.revision,
             create_time=now(),
             metrics=finished_of(done),
+            trace=job.trace,
         )
 
     def _runs(self, job: TrainingJob) -> bool:

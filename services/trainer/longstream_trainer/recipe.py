@@ -71,6 +71,8 @@ class Recipe:
     """0 writes a checkpoint only at the end or when told to stop."""
     threads: int = 0
     """CPU threads; 0 leaves the choice to torch. Another number may change the last bits of a result."""
+    peak_flops: float = 0.0
+    """What the device does at most, FLOP/s, for MFU; 0: as its name says (`flops.py`), else as it is measured."""
 
     def __post_init__(self) -> None:
         for name, hint in get_type_hints(Recipe).items():
@@ -145,6 +147,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("seed", 0, 2**63 - 1),
     ("checkpoint_every_steps", 0, 1_000_000_000),
     ("threads", 0, 4_096),
+    ("peak_flops", 0, 1e18),
 )
 
 # Long Is More's training scripts (training/scripts/train_*.sh of its repository): AdamW 0.9/0.95, weight

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from longstream.app import Stop, exit_code, signals_to
+from longstream.attempts import Backoff
 from longstream.bodies_bus import BodiesBus
 from longstream.bus import Bus, Output
 from longstream.bus.opening import open_bus
@@ -39,8 +40,7 @@ T = TypeVar("T")
 _log = logging.getLogger("longstream_trainer.remote")
 
 _LOOK_EVERY_S = 0.2
-_FIRST_WAIT_S = 0.5
-_LAST_WAIT_S = 10.0
+_BACKOFF = Backoff(first_s=0.5, longest_s=10.0)
 _MAX_MESSAGE = 2_000
 
 
@@ -90,28 +90,35 @@ class Patience:
 
     def __call__(self, act: Callable[[], T]) -> T:
         """What act returns. Raises its SuiteError if no retry can help, or nobody waits any more."""
-        wait_s = _FIRST_WAIT_S
+        failures = 0
         while True:
             try:
                 return act()
             except SuiteError as error:
-                if not error.retryable or self.look(wait_s):
+                failures += 1
+                if not error.retryable or self.look(_BACKOFF.drawn_s(failures)):
                     raise
                 _log.warning("waiting", extra={"reason": error.reason, "why": error.message})
-            wait_s = min(2 * wait_s, _LAST_WAIT_S)
 
 
-def run(attempt: Attempt, storage: Storage, reporter: Reporter, patience: Patience) -> int:
-    """Train, report, store the model; returns the exit code. Raises Unavailable, StorageFull if asked to stop
-    while log or storage are away or full."""
+def run(find: Callable[[], Attempt], storage: Storage, reporter: Reporter, patience: Patience) -> int:
+    """Train the attempt that is found, report, store the model; returns the exit code.
+
+    What no retry helps is reported before it is raised. Raises Unavailable, StorageFull if asked to stop while log or
+    storage are away or full.
+    """
     try:
+        attempt = patience(find)
         running = patience(lambda: ChildLauncher(storage).launch(attempt))
+        try:
+            code = _followed(running, storage, reporter, patience)
+        finally:
+            running.stop()  # where it still runs, it writes a checkpoint
     except SuiteError as error:
         if not error.retryable:
-            failed = Failed(reason=error.reason, message=error.message, retryable=False)
+            failed = Failed(reason=error.reason, message=error.message[:_MAX_MESSAGE], retryable=False)
             patience(lambda: reporter.send([failed]))
         raise
-    code = _followed(running, storage, reporter, patience)
     if code == ExitCode.DONE:
         jobs.clear(attempt.work_dir)
     return code
@@ -167,9 +174,8 @@ def main() -> int:
                     job_id=options.job,
                     attempt=options.attempt,
                 )
-                patience = Patience(stop)
-                attempt = patience(partial(attempt_told, options, storage, own.work_dir))
-                return run(attempt, storage, reporter, patience)
+                find = partial(attempt_told, options, storage, own.work_dir)
+                return run(find, storage, reporter, Patience(stop))
         except SuiteError as error:
             _log.error("attempt cannot run", exc_info=error)
             return exit_code(error)

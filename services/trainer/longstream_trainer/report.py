@@ -2,16 +2,16 @@
 
 started, step, checkpoint, done and failed are all there is. Parent and child share these classes; neither
 they nor this file need torch. A reader ignores fields that it does not know, so that an older parent
-understands a newer child.
+understands a newer child, and does without what an older one does not tell.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from enum import IntEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from longstream.errors import InvalidInput
 
@@ -44,6 +44,8 @@ class Started:
     trainable_parameters: int
     device: str
     precision: str
+    gpus: int = 0
+    """Devices that the attempt holds."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Rows left out, by reason."""
 
@@ -64,6 +66,16 @@ class Step:
     """Seen so far in the whole run, without padding."""
     seconds: float
     """Of this step."""
+    step_tokens: int = 0
+    """Of this step, without padding."""
+    useful_tokens_ratio: float = 1.0
+    """Real tokens over the positions that were computed, padding included."""
+    neftune_effective_alpha: float | None = None
+    """The alpha that the noise of this step acted like, as measured; None without noise."""
+    flops: float = 0.0
+    """What the model needs for this step, in FLOP (`flops.py`)."""
+    mfu_ratio: float | None = None
+    """That over what the device could have done meanwhile; None in a step too short to be timed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +117,19 @@ class Failed:
     retryable: bool
 
 
+STOPPED = "stopped"
+"""The reason of an attempt that was asked to stop from outside."""
+
+
+def without_a_word(code: int) -> Failed:
+    """What became of an attempt that ended with that code and reported neither success nor failure."""
+    return Failed(
+        reason=STOPPED if code == ExitCode.STOPPED else "attempt_ended",
+        message=f"the attempt ended with {code}",
+        retryable=code != ExitCode.PERMANENT,
+    )
+
+
 Event = Started | Step | Checkpoint | Done | Failed
 _KINDS: Mapping[str, type[Event]] = {kind.type: kind for kind in (Started, Step, Checkpoint, Done, Failed)}
 
@@ -118,11 +143,18 @@ def encode_event(event: Event) -> str:
     return json.dumps({"type": event.type, **asdict(event)}, allow_nan=False)
 
 
+def _may_lack(entry: Field[Any], values: Mapping[str, Any]) -> bool:
+    # An older child does not tell what was added since.
+    return entry.name not in values and entry.default is not MISSING
+
+
 def decode_event(line: str | bytes) -> Event:
     """The event of one line. Raises InvalidInput for anything else; unknown fields are ignored."""
     try:
         values = json.loads(line)
         kind = _KINDS[values["type"]]
-        return kind(**{entry.name: values[entry.name] for entry in fields(kind)})
+        return kind(
+            **{entry.name: values[entry.name] for entry in fields(kind) if not _may_lack(entry, values)}
+        )
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidInput(f"not an event of a training child: {error!r}") from error

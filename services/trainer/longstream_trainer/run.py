@@ -75,7 +75,8 @@ def fine_tune(job: Job, report: Reporter, check: Callable[[], None]) -> Done:
     report(_started(work, training))
     with ExitStack() as noise:
         if job.recipe.neftune_alpha:
-            noise.enter_context(attach_neftune(model, job.recipe.neftune_alpha, generator=training.noise))
+            attached = attach_neftune(model, job.recipe.neftune_alpha, generator=training.noise)
+            training.neftune = noise.enter_context(attached)
         _run_steps(work, training, before, (report, check))
     after = _heldout(work, model, check)
     return _write(work, model, training, _done(work, training, before, after))
@@ -104,7 +105,7 @@ def _load(job: Job) -> _Work:
 
 def _fingerprint(job: Job, examples: Examples, revision: str) -> str:
     # What only decides how fast and how safely a run goes may change between its attempts.
-    recipe = replace(job.recipe, checkpoint_every_steps=0, threads=0)
+    recipe = replace(job.recipe, checkpoint_every_steps=0, threads=0, peak_flops=0.0)
     texts = [_tokens(example) for example in (*examples.train, *examples.heldout)]
     return digest("training-run", revision, json.dumps(recipe.as_mapping(), sort_keys=True), *texts)
 
@@ -147,6 +148,7 @@ def _started(work: _Work, training: Training) -> Started:
         trainable_parameters=sum(weight.numel() for weight in training.weights().values()),
         device=work.loaded.device.type,
         precision=work.loaded.precision,
+        gpus=work.loaded.gpus,
         dropped=work.examples.dropped,
     )
 

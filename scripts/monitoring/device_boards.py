@@ -1,0 +1,290 @@
+"""Boards of what devices and engines do: training on GPUs, the instructor's vLLM."""
+
+from __future__ import annotations
+
+from scripts.monitoring.panels import Board, Query, graph, number
+from scripts.monitoring.queries import CHOSEN, RATE, age, fact, rate, rates_that_occur, spread
+
+GPU_JOBS = Board(
+    uid="longstream-gpu-jobs",
+    title="Longstream / GPU jobs",
+    about="What devices do, and how the training on them comes along. The last row needs DCGM's exporter.",
+    by_pipeline=True,
+    rows=(
+        (
+            "Training now",
+            (
+                number(
+                    "Step",
+                    "Optimizer steps of the running attempt, and how many it will make.",
+                    fact("trainer_step", "{{pipeline}}"),
+                    fact("trainer_planned_steps", "{{pipeline}} planned"),
+                ),
+                number(
+                    "Silent for",
+                    "Since the attempt began or reported its latest step.",
+                    Query('pipeline:training_silence:seconds{pipeline=~"$pipeline"}', "{{pipeline}}"),
+                    unit="s",
+                    red_above=1800,
+                ),
+                number(
+                    "Time left",
+                    "Steps that are left times the duration of the latest one.",
+                    Query(
+                        f"(max by (pipeline) (trainer_planned_steps{CHOSEN})"
+                        f" - max by (pipeline) (trainer_step{CHOSEN}))"
+                        f" * max by (pipeline) (trainer_step_seconds{CHOSEN})",
+                        "{{pipeline}}",
+                    ),
+                    unit="s",
+                ),
+                number(
+                    "Jobs waiting and running",
+                    "In the log, whichever replica owns them.",
+                    fact("trainer_open_jobs", "{{pipeline}} {{state}}", "state"),
+                ),
+            ),
+        ),
+        (
+            "Learning",
+            (
+                graph(
+                    "Loss",
+                    "Nats per supervised token, under NEFTune's noise.",
+                    fact("trainer_loss"),
+                    unit="none",
+                    width=8,
+                ),
+                graph(
+                    "Gradient norm",
+                    "Before clipping; a norm that grows comes before a loss that does.",
+                    fact("trainer_gradient_norm"),
+                    unit="none",
+                    width=8,
+                ),
+                graph(
+                    "Learning rate",
+                    "As the schedule has it.",
+                    fact("trainer_learning_rate"),
+                    unit="none",
+                    width=8,
+                ),
+                graph(
+                    "NEFTune's effective alpha",
+                    "The alpha that the noise acted like, as measured; it should lie on the recipe's.",
+                    fact("trainer_neftune_effective_alpha"),
+                    unit="none",
+                ),
+                graph(
+                    "Checkpoint's age",
+                    "What a lost node would cost.",
+                    age("trainer_checkpoint_timestamp_seconds"),
+                    unit="s",
+                ),
+            ),
+        ),
+        (
+            "Speed",
+            (
+                graph(
+                    "Tokens a second",
+                    "Real tokens of the latest step over its duration.",
+                    fact("trainer_tokens_per_second"),
+                    unit="none",
+                ),
+                graph(
+                    "Share of useful tokens",
+                    "Real tokens over computed positions: the rest is padding.",
+                    fact("trainer_useful_tokens_ratio"),
+                    unit="percentunit",
+                ),
+                graph(
+                    "FLOP a second",
+                    "What the model needed for the latest step over its duration.",
+                    fact("trainer_flops_per_second", "{{pipeline}} FLOP/s"),
+                    unit="flops",
+                ),
+                graph(
+                    "Model FLOPs utilisation",
+                    "The same over what the devices could have done (PaLM, appendix B).",
+                    fact("trainer_mfu_ratio"),
+                    unit="percentunit",
+                ),
+            ),
+        ),
+        (
+            "Devices (DCGM)",
+            (
+                graph(
+                    "Busy",
+                    "Share of time in which the graphics engine was active, by pod and GPU.",
+                    Query("avg by (pod, gpu) (DCGM_FI_PROF_GR_ENGINE_ACTIVE)", "{{pod}} {{gpu}}"),
+                    unit="percentunit",
+                ),
+                graph(
+                    "Tensor cores busy",
+                    "Where it is far below busy, kernels wait for memory.",
+                    Query("avg by (pod, gpu) (DCGM_FI_PROF_PIPE_TENSOR_ACTIVE)", "{{pod}} {{gpu}}"),
+                    unit="percentunit",
+                ),
+                graph(
+                    "Memory in use",
+                    "Framebuffer used over used and free.",
+                    Query(
+                        "max by (pod, gpu) (DCGM_FI_DEV_FB_USED / (DCGM_FI_DEV_FB_USED + DCGM_FI_DEV_FB_FREE))",
+                        "{{pod}} {{gpu}}",
+                    ),
+                    unit="percentunit",
+                    width=8,
+                ),
+                graph(
+                    "Power",
+                    "A device that is busy and far below its limit waits for something.",
+                    Query("max by (pod, gpu) (DCGM_FI_DEV_POWER_USAGE)", "{{pod}} {{gpu}}"),
+                    unit="watt",
+                    width=8,
+                ),
+                graph(
+                    "Temperature",
+                    "Near its limit a device slows itself down.",
+                    Query("max by (pod, gpu) (DCGM_FI_DEV_GPU_TEMP)", "{{pod}} {{gpu}}"),
+                    unit="celsius",
+                    width=8,
+                ),
+                number(
+                    "Last XID",
+                    "The driver's latest error code on each GPU; 0 is none.",
+                    Query("max by (pod, gpu) (DCGM_FI_DEV_XID_ERRORS)", "{{pod}} {{gpu}}"),
+                    red_above=1,
+                    width=12,
+                ),
+                number(
+                    "Busy, by service",
+                    "Engine activity joined with whose pod it is.",
+                    Query("avg by (job) (job_pod:gpu_busy:ratio)", "{{job}}"),
+                    unit="percentunit",
+                    width=12,
+                ),
+            ),
+        ),
+    ),
+)
+
+INSTRUCTOR = Board(
+    uid="longstream-instructor",
+    title="Longstream / Instructor and vLLM",
+    about="How fast instructions are written, what is refused, and how full the engine is.",
+    rows=(
+        (
+            "Instructions",
+            (
+                graph(
+                    "Accepted, by style",
+                    "Documents that got their instruction.",
+                    rate("instructor_instructions_total", "style", "{{style}}"),
+                    unit="ops",
+                ),
+                graph(
+                    "Refused, by reason",
+                    "Documents left without one; each has its row in the log.",
+                    *rates_that_occur("instructor_refusals_total", "reason", "{{reason}}"),
+                    unit="ops",
+                ),
+                graph(
+                    "Documents waiting",
+                    "Selected, not written yet.",
+                    Query('job_topic:worker_lag:records{topic="selected"}', "waiting"),
+                ),
+                graph(
+                    "Shown in part",
+                    "Documents too long for the prompt, shown as head and tail.",
+                    Query(f"sum(rate(instructor_excerpts_total{RATE}))", "excerpts"),
+                    unit="ops",
+                ),
+            ),
+        ),
+        (
+            "Requests to engines",
+            (
+                graph(
+                    "Requests a second",
+                    "By what was asked and how it ended.",
+                    rate('engine_requests_total{outcome="ok"}', "job, call", "{{job}} {{call}}"),
+                    Query(
+                        f'sum by (job, outcome) (rate(engine_requests_total{{outcome!="ok"}}{RATE})) > 0',
+                        "{{job}} {{outcome}}",
+                        rare=True,
+                    ),
+                    unit="reqps",
+                ),
+                graph(
+                    "Duration",
+                    "From asking the engine to its answer, queue included.",
+                    *spread("engine_request_seconds", 'job=~"instructor|judge"', "job"),
+                    unit="s",
+                    exemplars=True,
+                ),
+                graph(
+                    "Tokens a second",
+                    "Prompts and completions.",
+                    rate("engine_prompt_tokens_total", "job", "{{job}} prompt"),
+                    rate("engine_completion_tokens_total", "job", "{{job}} completion"),
+                    unit="none",
+                ),
+                graph(
+                    "Under way, and engines ready",
+                    "Requests asked and not answered.",
+                    Query("sum by (job) (engine_in_flight_requests)", "{{job}} under way"),
+                    Query("sum by (job) (engine_ready)", "{{job}} ready"),
+                ),
+            ),
+        ),
+        (
+            "Inside vLLM",
+            (
+                graph(
+                    "Running and waiting",
+                    "Requests in the engine's batch and in its queue.",
+                    Query("sum by (job) (vllm_num_requests_running)", "{{job}} running"),
+                    Query("sum by (job) (vllm_num_requests_waiting)", "{{job}} waiting"),
+                ),
+                graph(
+                    "Key-value cache in use",
+                    "Above 95 % work is thrown away and done again.",
+                    Query("max by (job) (vllm_kv_cache_usage_perc)", "{{job}}"),
+                    unit="percentunit",
+                    red_above=0.95,
+                ),
+                graph(
+                    "Prefix cache hits",
+                    "Share of prompt tokens that were not computed again.",
+                    Query(
+                        f"sum by (job) (rate(vllm_prefix_cache_hits_total{RATE}))"
+                        f" / sum by (job) (rate(vllm_prefix_cache_queries_total{RATE}))",
+                        "{{job}}",
+                    ),
+                    unit="percentunit",
+                ),
+                graph(
+                    "Time to the first token",
+                    "What queue and prompt cost.",
+                    *spread("vllm_time_to_first_token_seconds", 'job=~"instructor|judge"', "job"),
+                    unit="s",
+                ),
+                graph(
+                    "Tokens computed a second",
+                    "As the engine counts them.",
+                    rate("vllm_prompt_tokens_total", "job", "{{job}} prompt"),
+                    rate("vllm_generation_tokens_total", "job", "{{job}} generation"),
+                    unit="none",
+                ),
+                graph(
+                    "Preemptions a second",
+                    "Requests that were thrown out of the cache.",
+                    rate("vllm_num_preemptions_total", "job", "{{job}}"),
+                    unit="ops",
+                ),
+            ),
+        ),
+    ),
+)
