@@ -12,7 +12,7 @@ import logging
 import re
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -32,7 +32,7 @@ from longstream.errors import (
 )
 from longstream.rpc_admission import Arrival, CallLimits, Phase, Rooms, is_watch
 from longstream.rpc_errors import to_status
-from longstream.rpc_metrics import RpcMetrics
+from longstream.rpc_metrics import RpcMetrics, service_and_name
 from longstream.telemetry import (
     Span,
     TraceContext,
@@ -148,10 +148,11 @@ class CallInterceptor(grpc.ServerInterceptor):
     @contextmanager
     def _answered(self, method: str, context: Any) -> Iterator[None]:
         begun = perf_counter()
-        parent = parse_traceparent(dict(context.invocation_metadata() or ()).get("traceparent"))
+        metadata = dict(context.invocation_metadata() or ())
+        parent = parse_traceparent(metadata.get("traceparent"))
         here = parent.child() if parent is not None else new_trace()
         try:
-            with _traced(method, context, here), _errors_told(context):
+            with _traced(method, metadata, here), _errors_told(context):
                 yield
         finally:
             code, seconds = _outcome(context), perf_counter() - begun
@@ -203,10 +204,10 @@ class _CallEnded(Exception):
 def _span(
     method: str, here: TraceContext, parent: TraceContext | None, code: grpc.StatusCode, seconds: float
 ) -> Span:
-    service, _, name = method.removeprefix("/").rpartition("/")
+    service, name = service_and_name(method)
     ended_ns = time_ns()
     return Span(
-        name=f"{service}/{name}",
+        name=method.removeprefix("/"),
         kind="server",
         context=here,
         parent=parent,
@@ -223,8 +224,7 @@ def _span(
 
 
 @contextmanager
-def _traced(method: str, context: Any, here: TraceContext) -> Iterator[None]:
-    metadata = dict(context.invocation_metadata() or ())
+def _traced(method: str, metadata: Mapping[str, Any], here: TraceContext) -> Iterator[None]:
     wished = str(metadata.get("x-request-id", ""))
     request_id = wished if _REQUEST_ID.fullmatch(wished) else here.span_id
     with trace(here), log_fields(grpc_method=method, request_id=request_id):

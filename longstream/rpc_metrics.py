@@ -16,7 +16,7 @@ class RpcMetrics:
 
     def __init__(self, metrics: Metrics, methods: Iterable[str]) -> None:
         """methods: full names, `/package.Service/Method`."""
-        labels = [_labels(method) for method in methods]
+        labels = [service_and_name(method) for method in methods]
         at = {
             "grpc_service": sorted({service for service, _ in labels}),
             "grpc_method": sorted({name for _, name in labels}),
@@ -40,22 +40,23 @@ class RpcMetrics:
 
     def started(self, method: str) -> None:
         """A call has arrived."""
-        service, name = _labels(method)
+        service, name = service_and_name(method)
         self._started.labels(grpc_service=service, grpc_method=name).inc()
 
-    def handled(self, method: str, code: grpc.StatusCode, seconds: float, trace: TraceContext | None) -> None:
+    def handled(self, method: str, code: grpc.StatusCode, seconds: float, trace: TraceContext) -> None:
         """A call of that trace has been answered with this code."""
-        service, name = _labels(method)
+        service, name = service_and_name(method)
         self._handled.labels(grpc_service=service, grpc_method=name, grpc_code=code.name).inc()
         exemplar = self._exemplars[method].of(trace) if method in self._exemplars else None
         self._seconds.labels(grpc_service=service, grpc_method=name).observe(seconds, exemplar)
 
     def unread(self, method: str) -> None:
         """A call has ended before its handler was called."""
-        service, name = _labels(method)
+        service, name = service_and_name(method)
         self._unread.labels(grpc_service=service, grpc_method=name).inc()
 
 
-def _labels(method: str) -> tuple[str, str]:
+def service_and_name(method: str) -> tuple[str, str]:
+    """Of a full name, `/package.Service/Method`."""
     service, _, name = method.removeprefix("/").rpartition("/")
     return service, name

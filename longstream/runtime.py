@@ -244,10 +244,10 @@ def declare_common(metrics: Metrics, revision: str, gpu_hour_cost: float) -> Non
     cost.labels().set(gpu_hour_cost)
 
 
-def load(cls: type[S], prefix: str) -> S:
-    """Settings of that class from this process's environment. Raises InvalidInput."""
-    environ = {name: value for name, value in os.environ.items() if name not in _NOT_SETTINGS}
-    return typed_settings.load(cls, file=None, env_prefix=prefix, environ=environ)
+def load(cls: type[S], prefix: str, environ: Mapping[str, str] = os.environ) -> S:
+    """Settings of that class from an environment, this process's by default. Raises InvalidInput."""
+    kept = {name: value for name, value in environ.items() if name not in _NOT_SETTINGS}
+    return typed_settings.load(cls, file=None, env_prefix=prefix, environ=kept)
 
 
 def _by_name(files: Sequence[Pipeline]) -> dict[str, Pipeline]:

@@ -44,10 +44,10 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class _Leaf:
+    owner: type[Any]
     path: tuple[str, ...]
     kind: Any
     default: Any
-    doc: str
 
     @property
     def name(self) -> str:
@@ -92,7 +92,7 @@ def describe(cls: type[Any], *, env_prefix: str = "") -> list[Setting]:
             variable=leaf.variable(env_prefix),
             type=type_name(leaf.kind),
             default=None if leaf.default is dataclasses.MISSING else _shown(leaf.default),
-            doc=leaf.doc,
+            doc=field_docs(leaf.owner).get(leaf.path[-1], ""),
         )
         for leaf in _leaves(cls, (), dataclasses.MISSING)
     ]
@@ -108,7 +108,7 @@ def _shown(default: object) -> str:
 
 def _leaves(cls: type[Any], path: tuple[str, ...], whole: Any) -> list[_Leaf]:
     """The settings of cls in order. whole: the default instance that an outer dataclass gives, or MISSING."""
-    kinds, docs = typing.get_type_hints(cls), field_docs(cls)
+    kinds = typing.get_type_hints(cls)
     found: list[_Leaf] = []
     for field in dataclasses.fields(cls):
         here, kind = (*path, field.name), kinds[field.name]
@@ -116,7 +116,7 @@ def _leaves(cls: type[Any], path: tuple[str, ...], whole: Any) -> list[_Leaf]:
         if _is_table(kind):
             found.extend(_leaves(kind, here, default))
         else:
-            found.append(_Leaf(here, kind, default, docs.get(field.name, "")))
+            found.append(_Leaf(cls, here, kind, default))
     return found
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from typing import Any
 
 from longstream.childprocess import ServiceProgram
 from longstream.errors import InvalidInput, NotFound, Refused
+from longstream.ports import is_free
 from longstream.topics import Layout
 
 GROUP = "longstream.services"
@@ -139,9 +139,12 @@ def _environ(options: SuiteOptions, name: str) -> dict[str, str]:
 
 
 def check_ports(programs: Sequence[ServiceProgram]) -> None:
-    """Raises Refused that names every port which another program holds."""
+    """Raises Refused that names every port which another program holds, or one that this user may not have."""
     ports = [(program.name, port) for program in programs for port in _ports(program)]
-    taken = [f"{port} (for the {name})" for name, port in ports if not _is_free(port)]
+    try:
+        taken = [f"{port} (for the {name})" for name, port in ports if not is_free(HOST, port)]
+    except OSError as error:
+        raise Refused(f"a port cannot be had: {error.strerror}; choose another --port-base") from None
     if taken:
         raise Refused(f"ports in use: {', '.join(taken)}; stop what holds them or choose another --port-base")
 
@@ -149,18 +152,6 @@ def check_ports(programs: Sequence[ServiceProgram]) -> None:
 def _ports(program: ServiceProgram) -> list[int]:
     addresses = [program.address, program.environ.get("LONGSTREAM_METRICS_ADDRESS", "")]
     return [int(address.rpartition(":")[2]) for address in addresses if address]
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        # Without this, connections of a former suite that linger in TIME_WAIT would count as another program.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-            probe.listen(1)
-        except OSError:
-            return False
-    return True
 
 
 @contextmanager

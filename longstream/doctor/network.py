@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import http.client
 import re
 import socket
@@ -16,6 +15,7 @@ from longstream.doctor.finding import Finding, fail, ok, warn
 from longstream.doctor.place import Place
 from longstream.errors import InvalidInput
 from longstream.health import ask_health
+from longstream.ports import is_free
 from longstream.storage.s3_settings import s3_settings
 
 _ANSWER_S = 3.0
@@ -37,7 +37,7 @@ def _port(place: Place, name: str, kind: str, address: str) -> Finding:
     host, _, port = address.rpartition(":")
     what = f"{name}: {address} for {kind}"
     try:
-        if _is_free(host, int(port)):
+        if is_free(host, int(port)):
             return ok("ports", f"{what} is free")
     except OSError as error:
         return fail(
@@ -132,25 +132,10 @@ def reachable(address: str) -> str:
     return f"{_ANY.get(host, host)}:{port}"
 
 
-def _is_free(host: str, port: int) -> bool:
-    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-    with socket.socket(family) as probe:
-        # Without this, connections of a former service that linger in TIME_WAIT would count as another program.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host.strip("[]"), port))
-            probe.listen(1)
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return False
-            raise
-    return True
-
-
 def _quietly_free(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
-        return _is_free(host, int(port))
+        return is_free(host, int(port))
     except OSError:
         return True  # the check of the ports tells
 

@@ -8,12 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from longstream import settings
 from longstream.errors import InvalidInput
-from longstream.runtime import PREFIX, RuntimeSettings
+from longstream.runtime import PREFIX, RuntimeSettings, load
 from longstream.topics import Layout
-
-_OF_TESTS = (f"{PREFIX}TEST_", f"{PREFIX}CRASH_AT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +56,7 @@ class Place:
 
 def common_settings(environ: Mapping[str, str]) -> RuntimeSettings:
     """What all services are told alike. Raises InvalidInput."""
-    kept = {name: text for name, text in environ.items() if not name.startswith(_OF_TESTS)}
-    return settings.load(RuntimeSettings, file=None, env_prefix=PREFIX, environ=kept)
+    return load(RuntimeSettings, PREFIX, environ)
 
 
 def own_settings(service: str, environ: Mapping[str, str]) -> Any:
@@ -68,7 +64,7 @@ def own_settings(service: str, environ: Mapping[str, str]) -> Any:
     # A service keeps its settings where its program is; the library knows its name from the entry point alone.
     module = importlib.import_module(f"longstream_{service}.settings")
     cls = getattr(module, f"{service.capitalize()}Settings")
-    return settings.load(cls, file=None, env_prefix=own_prefix(service), environ=environ)
+    return load(cls, own_prefix(service), environ)
 
 
 def own_prefix(service: str) -> str:

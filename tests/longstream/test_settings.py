@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -220,3 +221,13 @@ def test_what_is_written_to_the_environment_is_what_is_read(expected: Knobs) -> 
         "K_KEY": expected.key.reveal(),
     }
     assert load(Knobs, file=None, env_prefix="K_", environ=environ) == expected
+
+
+def test_settings_are_read_without_their_source_which_threads_cannot_parse_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Python 3.11 may fail with "AST constructor recursion depth mismatch" where two threads parse.
+    monkeypatch.setattr(inspect, "getsource", lambda _: pytest.fail("the source is not needed"))
+    assert load(Knobs, file=None, env_prefix="KNOBS_", environ={"KNOBS_FOLDER": "/data"}).folder == Path(
+        "/data"
+    )

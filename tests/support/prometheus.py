@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
+from scripts.kafka import free_port
 from tests.support.kube import ROOT
 
 MONITORING = ROOT / "deploy" / "k8s" / "components" / "monitoring"
@@ -97,7 +98,7 @@ def prometheus(
     dcgm["static_configs"] = [{"targets": [f"127.0.0.1:{port}" for port in replayed]}]
     config = folder / "prometheus.yaml"
     config.write_text(yaml.safe_dump(told), encoding="utf-8")
-    port = _free_port()
+    port = free_port()
     command = [
         program,
         f"--config.file={config}",
@@ -191,9 +192,3 @@ def _wait_ready(address: str, running: subprocess.Popen[bytes], log: Path) -> No
         except OSError:
             assert time.monotonic() < deadline, log.read_text()[-2000:]
             time.sleep(0.1)
-
-
-def _free_port() -> int:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    server.server_close()
-    return server.server_port
