@@ -131,7 +131,6 @@ def tell_fact(
     context = parse_traceparent(course.traceparent)
     if context is None or not tracing():
         return
-    linked = (parse_traceparent(link) for link in dict.fromkeys(links) if link)
     tell(
         Span(
             name=name,
@@ -140,7 +139,18 @@ def tell_fact(
             begun_ns=course.begun_ns,
             ended_ns=course.ended_ns,
             attributes=attributes,
-            links=[link for link in linked if link is not None][:MAX_LINKS],
+            links=_linked(links),
             error=error,
         )
     )
+
+
+def _linked(traceparents: Iterable[str]) -> list[TraceContext]:
+    """The first of them, each once; no more are read than are told."""
+    found: dict[str, TraceContext] = {}
+    for traceparent in traceparents:
+        if (context := parse_traceparent(traceparent)) is not None:
+            found.setdefault(traceparent, context)
+        if len(found) == MAX_LINKS:
+            break
+    return list(found.values())

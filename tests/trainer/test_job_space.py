@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,17 +10,6 @@ from longstream.v1 import trainer_pb2 as pb
 from longstream.v1.records_pb2 import TrainingJob
 from tests.support.house import opened, soon
 from tests.support.trainees import Trainee, Trainees, Trainer, started
-
-
-@pytest.fixture
-def trainees() -> Trainees:
-    return Trainees()
-
-
-@pytest.fixture
-def trainer(tmp_path: Path, trainees: Trainees) -> Iterator[Trainer]:
-    with opened(Trainer(tmp_path, trainees)) as trainer:
-        yield trainer
 
 
 def left_of(trainer: Trainer, job: TrainingJob) -> set[str]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from longstream.errors import Corrupt, StorageFull
 from longstream.storage import Address, open_storage
@@ -16,17 +13,6 @@ from longstream.v1.records_pb2 import Model, TrainingJob
 from longstream_trainer.report import ExitCode
 from tests.support.house import opened, soon
 from tests.support.trainees import Trainees, Trainer, a_pipeline, done, started, step
-
-
-@pytest.fixture
-def trainees() -> Trainees:
-    return Trainees()
-
-
-@pytest.fixture
-def trainer(tmp_path: Path, trainees: Trainees) -> Iterator[Trainer]:
-    with opened(Trainer(tmp_path, trainees)) as trainer:
-        yield trainer
 
 
 def test_a_recipe_that_is_wrong_fails_the_job_and_says_why(tmp_path: Path, trainees: Trainees) -> None:

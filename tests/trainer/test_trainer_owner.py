@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,6 @@ from tests.support.trainees import (
 )
 
 Start = Callable[..., Trainer]
-
-
-@pytest.fixture
-def trainees() -> Trainees:
-    return Trainees()
-
-
-@pytest.fixture
-def trainer(tmp_path: Path, trainees: Trainees) -> Iterator[Trainer]:
-    with opened(Trainer(tmp_path, trainees)) as trainer:
-        yield trainer
 
 
 def idle(trainer: Trainer) -> None:

@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
 
 from longstream.topics import MODELS
 from longstream.v1.records_pb2 import Model, Release, TrainingJob
 from longstream_trainer.report import ExitCode
-from tests.support.house import opened, soon
+from tests.support.house import soon
 from tests.support.trainees import Trainees, Trainer, checkpoint, started, step
-
-
-@pytest.fixture
-def trainees() -> Trainees:
-    return Trainees()
-
-
-@pytest.fixture
-def trainer(tmp_path: Path, trainees: Trainees) -> Iterator[Trainer]:
-    with opened(Trainer(tmp_path, trainees)) as trainer:
-        yield trainer
 
 
 def shown(trainer: Trainer, name: str, value: float) -> None:

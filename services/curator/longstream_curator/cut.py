@@ -7,7 +7,7 @@ this object from the snapshots, the number of places taken and the rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from longstream.ids import digest
@@ -98,17 +98,15 @@ class OpenCut:
             self._take_in(row_of, [candidate.id])
         return tasks
 
-    def rows(self) -> list[FinishedRow]:
+    def rows(self) -> Iterator[FinishedRow]:
         """The accepted rows, best rank first."""
-        return [
-            FinishedRow(
+        for candidate in self._walk.accepted:
+            yield FinishedRow(
                 example=self._examples[candidate.id],
                 length=candidate.length,
                 row_id=self._row_id(candidate.id),
                 written=self._rows.get(candidate.id),
             )
-            for candidate in self._walk.accepted
-        ]
 
     def _begin(self, candidate: Candidate) -> str:
         row_id = self._row_id(candidate.id)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
+from longstream.fact_gauges import newest, seconds
 from longstream.telemetry import INDEX, Course, Metrics, Told, tell_fact
 from longstream.v1.records_pb2 import PartitionMarks, Release
 from longstream.view import View
@@ -119,37 +120,28 @@ class CurationFacts:
                 dropped[held.pipeline, reason] += held.marks.dropped.get(reason, 0)
         return {labels: (count,) for labels, count in dropped.items()}
 
-    def _newest(self, *, final: bool) -> Iterable[Release]:
-        newest: dict[str, Release] = {}
-        for _, release in self._releases.under(""):
-            if final and release.state != Release.STATE_FINAL:
-                continue
-            before = newest.get(release.pipeline)
-            if before is None or before.cut_time.ToNanoseconds() <= release.cut_time.ToNanoseconds():
-                newest[release.pipeline] = release
-        return newest.values()
+    def _newest(self, *, final: bool) -> dict[str, Release]:
+        known = (release for _, release in self._releases.under(""))
+        wanted = (release for release in known if not final or release.state == Release.STATE_FINAL)
+        return newest(wanted, lambda release: release.cut_time)
 
     def _released(self) -> Told:
         return {
-            (release.pipeline,): (_seconds(release), float(release.exact), float(release.short))
-            for release in self._newest(final=True)
+            (pipeline,): (seconds(release.cut_time), float(release.exact), float(release.short))
+            for pipeline, release in self._newest(final=True).items()
         }
 
     def _rows(self) -> Told:
         told: Told = {}
-        for release in self._newest(final=False):
-            told[release.pipeline, "wanted"] = (release.rows_wanted,)
-            told[release.pipeline, "ready"] = (release.rows_ready,)
-            told[release.pipeline, "refused"] = (sum(release.refused.values()),)
+        for pipeline, release in self._newest(final=False).items():
+            told[pipeline, "wanted"] = (release.rows_wanted,)
+            told[pipeline, "ready"] = (release.rows_ready,)
+            told[pipeline, "refused"] = (sum(release.refused.values()),)
         return told
 
     def _under_way(self) -> Told:
         return {
-            (release.pipeline,): (_seconds(release),)
-            for release in self._newest(final=False)
+            (pipeline,): (seconds(release.cut_time),)
+            for pipeline, release in self._newest(final=False).items()
             if release.state != Release.STATE_FINAL
         }
-
-
-def _seconds(release: Release) -> float:
-    return release.cut_time.ToMicroseconds() / 1e6

@@ -216,7 +216,7 @@ class CurationOwner(Owner):
         state.curation.open_release_id = ""
         del state.curation.snapshots[:]
         del self._cuts[state.pipeline]
-        self._parts.metrics.released(release, [row.example.trace for row in cut.rows()])
+        self._parts.metrics.released(release, (row.example.trace for row in cut.rows()))
 
     def _to_all_partitions(self, fact: ExamplesRecord) -> list[Output]:
         value = fact.SerializeToString(deterministic=True)

@@ -5,9 +5,9 @@ The gauges are the same in every replica and after every restart, so a query tak
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 
+from longstream.fact_gauges import newest, seconds, waiting
 from longstream.telemetry import Course, Metrics, Told, tell_fact
 from longstream.v1.records_pb2 import Evaluation, Promotion
 from longstream.view import View
@@ -69,7 +69,6 @@ class JudgeMetrics:
         pipeline = evaluation.pipeline
         self._verdicts.labels(pipeline=pipeline, outcome="read").inc(evaluation.win_rate.n)
         self._verdicts.labels(pipeline=pipeline, outcome="lost").inc(sum(evaluation.lost.values()))
-
         tell_fact(
             "evaluation",
             Course(
@@ -105,19 +104,20 @@ class JudgingFacts:
         metrics.at_scrape(_INTERVALS, self._intervals, pipeline=pipelines, bound=_BOUNDS)
         bits = {"judge_heldout_bits": "Bits per byte of held-out text in the latest evaluation."}
         metrics.at_scrape(bits, self._heldout, pipeline=pipelines, side=("candidate", "champion"))
-        waiting = {"judge_open_evaluations": "Evaluations that wait or run."}
-        metrics.at_scrape(waiting, self._waiting, pipeline=pipelines, state=_WAITS.values())
+        under_way = {"judge_open_evaluations": "Evaluations that wait or run."}
+        metrics.at_scrape(under_way, self._open, pipeline=pipelines, state=_WAITS.values())
         metrics.at_scrape(_REIGN, self._reign, pipeline=pipelines)
+
+    def _known(self) -> list[Evaluation]:
+        return [evaluation for _, evaluation in self._evaluations.under("")]
+
+    def _open(self) -> Told:
+        return waiting(self._known(), _WAITS)
 
     def _done(self) -> dict[str, Evaluation]:
         """The evaluation of each pipeline that ended last."""
-        latest: dict[str, Evaluation] = {}
-        for _, evaluation in self._evaluations.under(""):
-            if evaluation.state == Evaluation.STATE_DONE:
-                before = latest.get(evaluation.pipeline)
-                if before is None or before.end_time.ToNanoseconds() <= evaluation.end_time.ToNanoseconds():
-                    latest[evaluation.pipeline] = evaluation
-        return latest
+        done = (evaluation for evaluation in self._known() if evaluation.state == Evaluation.STATE_DONE)
+        return newest(done, lambda evaluation: evaluation.end_time)
 
     def _latest(self) -> Told:
         return {
@@ -128,8 +128,8 @@ class JudgingFacts:
                 done.calibration.slot_effect_logits,
                 done.win_rate.n,
                 sum(done.lost.values()),
-                (done.end_time.ToMicroseconds() - done.create_time.ToMicroseconds()) / 1e6,
-                done.end_time.ToMicroseconds() / 1e6,
+                seconds(done.end_time) - seconds(done.create_time),
+                seconds(done.end_time),
             )
             for pipeline, done in self._done().items()
         }
@@ -153,15 +153,6 @@ class JudgingFacts:
             told[pipeline, "champion"] = (done.champion_bits_per_byte,)
         return told
 
-    def _waiting(self) -> Told:
-        known = [evaluation for _, evaluation in self._evaluations.under("")]
-        counts = Counter((item.pipeline, _WAITS[item.state]) for item in known if item.state in _WAITS)
-        return {
-            (pipeline, state): (counts[pipeline, state],)
-            for pipeline in {item.pipeline for item in known}
-            for state in _WAITS.values()
-        }
-
     def _reign(self) -> Told:
         told: Told = {}
         decisions = sorted((item for _, item in self._promotions.under("")), key=lambda item: item.sequence)
@@ -169,8 +160,8 @@ class JudgingFacts:
             own = [decision for decision in decisions if decision.pipeline == pipeline]
             changes = [decision for decision in own if decision.outcome != Promotion.OUTCOME_REFUSED]
             told[pipeline,] = (
-                changes[-1].time.ToMicroseconds() / 1e6 if changes and changes[-1].champion_id else None,
-                own[-1].time.ToMicroseconds() / 1e6,
+                seconds(changes[-1].time) if changes and changes[-1].champion_id else None,
+                seconds(own[-1].time),
                 sum(decision.outcome == Promotion.OUTCOME_PROMOTED for decision in own),
             )
         return told

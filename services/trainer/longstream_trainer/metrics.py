@@ -5,11 +5,11 @@ The gauges are the same in every replica and after every restart, so a query tak
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Sequence
 
+from longstream.fact_gauges import newest, seconds, waiting
 from longstream.telemetry import Course, Metrics, Told, tell_fact
-from longstream.v1.records_pb2 import Model, Release, TrainingEvent, TrainingJob
+from longstream.v1.records_pb2 import Model, Release, TrainingEvent, TrainingJob, TrainingStep
 from longstream.view import View
 
 _ENDS = {
@@ -18,14 +18,15 @@ _ENDS = {
     TrainingJob.STATE_CANCELLED: "cancelled",
 }
 _WAITS = {TrainingJob.STATE_QUEUED: "queued", TrainingJob.STATE_RUNNING: "running"}
-_ATTEMPT = {
+_RUNNING = {
     "trainer_step": "Optimizer step of the running attempt.",
     "trainer_planned_steps": "Steps that the running attempt will make.",
     "trainer_attempts": "Attempts of the running job so far, this one included.",
     "trainer_gpus": "GPUs that the running attempt holds.",
     "trainer_progress_timestamp_seconds": "When the running attempt began or reported its latest step, since 1970.",
+    "trainer_checkpoint_timestamp_seconds": "When the running job reported its latest checkpoint, since 1970.",
 }
-_STEP = {
+_LATEST_STEP = {
     "trainer_loss": "Mean loss of the latest step, nats per supervised token.",
     "trainer_learning_rate": "Learning rate of the latest step.",
     "trainer_gradient_norm": "Gradient norm of the latest step, before clipping.",
@@ -35,9 +36,6 @@ _STEP = {
     "trainer_neftune_effective_alpha": "The alpha that NEFTune's noise acted like in the latest step, as measured.",
     "trainer_flops_per_second": "FLOP that the model needed in the latest step over its duration.",
     "trainer_mfu_ratio": "That over what the device could have done (MFU).",
-}
-_CHECKPOINT = {
-    "trainer_checkpoint_timestamp_seconds": "When the running job reported its latest checkpoint, since 1970."
 }
 _LATENCY = {
     "pipeline_document_to_model_seconds": "From a document's arrival to the newest model that was trained after it: "
@@ -106,77 +104,44 @@ class TrainingFacts:
     def show(self, metrics: Metrics, pipelines: Collection[str]) -> None:
         """Declare the gauges."""
         for docs, look in (
-            (_ATTEMPT, self._attempts),
-            (_STEP, self._steps),
-            (_CHECKPOINT, self._checkpoints),
+            (_RUNNING, self._running),
+            (_LATEST_STEP, self._latest_step),
             ({"pipeline_model_timestamp_seconds": "When the newest model was made, since 1970."}, self._made),
         ):
             metrics.at_scrape(docs, look, pipeline=pipelines)
-        waiting = {"trainer_open_jobs": "Jobs that wait or run."}
-        metrics.at_scrape(waiting, self._waiting, pipeline=pipelines, state=_WAITS.values())
+        open_jobs = {"trainer_open_jobs": "Jobs that wait or run."}
+        metrics.at_scrape(open_jobs, self._open, pipeline=pipelines, state=_WAITS.values())
         metrics.at_scrape(_LATENCY, self._latency, pipeline=pipelines, document=("newest", "oldest"))
 
-    def _running(self) -> Iterator[TrainingJob]:
-        return (job for _, job in self._jobs.under("") if job.state == TrainingJob.STATE_RUNNING)
+    def _known(self) -> list[TrainingJob]:
+        return [job for _, job in self._jobs.under("")]
 
-    def _attempts(self) -> Told:
+    def _open(self) -> Told:
+        return waiting(self._known(), _WAITS)
+
+    def _running(self) -> Told:
         return {
             (job.pipeline,): (
-                job.step,
-                job.steps,
-                job.attempt,
-                job.gpus,
-                job.progress_time.ToMicroseconds() / 1e6,
+                *(job.step, job.steps, job.attempt, job.gpus),
+                seconds(job.progress_time),
+                seconds(job.checkpoint_time) if job.HasField("checkpoint_time") else None,
             )
-            for job in self._running()
+            for job in self._known()
+            if job.state == TrainingJob.STATE_RUNNING
         }
 
-    def _steps(self) -> Told:
-        told: Told = {}
-        for job in self._running():
-            if job.HasField("latest"):
-                step = job.latest
-                told[job.pipeline,] = (
-                    *(step.loss, step.learning_rate, step.gradient_norm, step.seconds),
-                    step.step_tokens / step.seconds if step.seconds else None,
-                    step.useful_tokens_ratio,
-                    step.neftune_effective_alpha if step.HasField("neftune_effective_alpha") else None,
-                    step.flops / step.seconds if step.seconds else None,
-                    step.mfu_ratio if step.HasField("mfu_ratio") else None,
-                )
-        return told
-
-    def _checkpoints(self) -> Told:
+    def _latest_step(self) -> Told:
         return {
-            (job.pipeline,): (job.checkpoint_time.ToMicroseconds() / 1e6,)
-            for job in self._running()
-            if job.HasField("checkpoint_time")
-        }
-
-    def _waiting(self) -> Told:
-        counts = Counter(
-            (job.pipeline, _WAITS[job.state]) for _, job in self._jobs.under("") if job.state in _WAITS
-        )
-        pipelines = {job.pipeline for _, job in self._jobs.under("")}
-        return {
-            (pipeline, state): (counts[pipeline, state],)
-            for pipeline in pipelines
-            for state in _WAITS.values()
+            (job.pipeline,): _of_step(job.latest)
+            for job in self._known()
+            if job.state == TrainingJob.STATE_RUNNING and job.HasField("latest")
         }
 
     def _newest(self) -> dict[str, Model]:
-        newest: dict[str, Model] = {}
-        for _, model in self._models.under(""):
-            before = newest.get(model.pipeline)
-            if before is None or before.create_time.ToNanoseconds() <= model.create_time.ToNanoseconds():
-                newest[model.pipeline] = model
-        return newest
+        return newest((model for _, model in self._models.under("")), lambda model: model.create_time)
 
     def _made(self) -> Told:
-        return {
-            (model.pipeline,): (model.create_time.ToMicroseconds() / 1e6,)
-            for model in self._newest().values()
-        }
+        return {(pipeline,): (seconds(model.create_time),) for pipeline, model in self._newest().items()}
 
     def _latency(self) -> Told:
         told: Told = {}
@@ -184,9 +149,20 @@ class TrainingFacts:
             release = self._releases.get(f"{pipeline}/{model.release_id}")
             if release is None:
                 continue
-            made = model.create_time.ToMicroseconds()
-            told[pipeline, "newest"] = ((made - release.cut_time.ToMicroseconds()) / 1e6,)
+            made_s = seconds(model.create_time)
+            told[pipeline, "newest"] = (made_s - seconds(release.cut_time),)
             before = self._releases.get(f"{pipeline}/{release.parent_id}") if release.parent_id else None
             if before is not None:
-                told[pipeline, "oldest"] = ((made - before.cut_time.ToMicroseconds()) / 1e6,)
+                told[pipeline, "oldest"] = (made_s - seconds(before.cut_time),)
         return told
+
+
+def _of_step(step: TrainingStep) -> Sequence[float | None]:
+    return (
+        *(step.loss, step.learning_rate, step.gradient_norm, step.seconds),
+        step.step_tokens / step.seconds if step.seconds else None,
+        step.useful_tokens_ratio,
+        step.neftune_effective_alpha if step.HasField("neftune_effective_alpha") else None,
+        step.flops / step.seconds if step.seconds else None,
+        step.mfu_ratio if step.HasField("mfu_ratio") else None,
+    )
