@@ -10,6 +10,7 @@ can help.
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import os
 import signal
@@ -124,7 +125,8 @@ def exit_code(error: BaseException) -> int:
 
 def run_program(app: App) -> NoReturn:
     """Run until SIGTERM or SIGINT and end the process with the exit code, also if some thread heeds
-    nothing."""
+    nothing. SIGUSR2 writes to stderr where every thread stands."""
+    faulthandler.register(signal.SIGUSR2)
     stop = Stop()
     with signals_to(stop):
         code = app.run(stop)

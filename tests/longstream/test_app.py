@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -272,6 +273,7 @@ def program() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM, *arguments],
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
@@ -310,6 +312,19 @@ def test_a_thread_that_does_not_end_cannot_keep_the_process(
     program: Callable[..., subprocess.Popen[str]],
 ) -> None:
     process = program("0", "stuck")
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=20)[0] == "draining\nstopped\n"
+    assert process.returncode == DONE
+
+
+def test_who_wants_to_know_is_told_where_every_thread_stands_and_the_program_goes_on(
+    program: Callable[..., subprocess.Popen[str]],
+) -> None:
+    process = program("0", "stuck")
+    process.send_signal(signal.SIGUSR2)
+    assert process.stderr is not None
+    stacks = list(itertools.takewhile(lambda line: "run_program" not in line, process.stderr))
+    assert any("in serve" in line for line in stacks)
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=20)[0] == "draining\nstopped\n"
     assert process.returncode == DONE

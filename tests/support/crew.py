@@ -126,6 +126,7 @@ class Crew:
             self.mend()
             if time.monotonic() > deadline:
                 self.wrong.append(f"not within {patience_s:.0f} s: {what}")
+                self._ask_where_they_stand()
                 return
             time.sleep(_LOOK_S)
 
@@ -163,8 +164,16 @@ class Crew:
         crash = {"LONGSTREAM_CRASH_AT": seat.crash_at} if seat.crash_at else {}
         seat.process = self._run(name, seat.argv, {**seat.environ, **crash})
 
+    def _ask_where_they_stand(self) -> None:
+        """Let those that should have ended write their stacks into their logs."""
+        late = [*self._zombies, *((name, seat.process) for name, seat in self._seats.items() if seat.leaving)]
+        for name, process in late:
+            process.send_signal(signal.SIGUSR2)
+            time.sleep(1.0)
+            self._complain(name, f"{name} stands")
+
     def _complain(self, name: str, what: str) -> None:
-        told = (self.folder / f"{name}.log").read_text()[-2_000:]
+        told = (self.folder / f"{name}.log").read_text()[-5_000:]
         self.wrong.append(f"{what}: {told}")
 
     def _run(self, name: str, argv: Sequence[str], environ: Mapping[str, str]) -> Process:

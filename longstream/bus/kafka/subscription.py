@@ -23,7 +23,7 @@ from longstream.bus.kafka.backlog import Backlog
 from longstream.bus.kafka.membership import Membership
 from longstream.bus.kafka.ownership import Ownership
 from longstream.bus.kafka.parked import take_back_parked
-from longstream.bus.kafka.refusal import Refusal
+from longstream.bus.kafka.refusal import Refusal, Succession
 from longstream.bus.kafka.roll import present_member_id, strike_off
 from longstream.bus.kafka.start import Beginning, start_of
 from longstream.bus.kafka.transactions import OUTBID, REPLACED, STALE, Offsets, Transactions, Undecided
@@ -69,6 +69,7 @@ class KafkaSubscription:
         self._paused: set[Partition] = set()
         self._replaced = False
         self._refusal: Refusal | None = None
+        self._succession = Succession(cluster, membership.group, membership.member, membership.session_s)
         self._polled_at = time.monotonic()
         self._ownership = Ownership()
         # Two slots of one name shut each other out, as two members do.
@@ -164,7 +165,7 @@ class KafkaSubscription:
                 self._on_close(self)
 
     def _step(self, max_records: int, timeout_s: float) -> Polled | None:
-        if self._replaced:
+        if self._replaced or self._succession.taken(self._consumer.group_metadata, self._refusal is not None):
             raise self._shut_out()
         if self._refusal is not None:
             if self._refusal.stands(self._consumer.group_metadata()):
@@ -185,8 +186,7 @@ class KafkaSubscription:
     def _only_polled(self, refusal: Refusal, timeout_s: float) -> Polled | None:
         self._consumer.pause(*self._consumer.assignment())
         self._hand_back(self._fetch(timeout_s, 1))
-        if refusal.for_good():
-            self._replaced = True
+        if refusal.for_good:
             raise self._shut_out()
         return Polled(lost=went) if (went := self._ownership.went()) else None
 
@@ -205,7 +205,6 @@ class KafkaSubscription:
         except kafka_errors.NoOffsetForPartitionError:
             return {}  # a partition that nobody has committed; `_change` begins it
         except REPLACED:
-            self._replaced = True
             raise self._shut_out() from None
         except kafka_errors.OffsetOutOfRangeError as error:
             raise Corrupt(f"group {self._who.group} has a position outside the log: {error}") from error
@@ -271,7 +270,6 @@ class KafkaSubscription:
         except STALE as error:
             raise self._moved_on(offsets, type(error).__name__) from error
         except REPLACED:
-            self._replaced = True
             raise self._shut_out() from None
         except kafka_errors.KafkaError as error:
             with translated():
@@ -295,7 +293,6 @@ class KafkaSubscription:
             raise Unavailable("closing while a commit's outcome is not known; the next life reads it")
         if member_id is None:  # put out for silence, not replaced: the work is lost, the member may return
             raise self._moved_on(offsets, "put out")
-        self._replaced = True
         raise self._shut_out()
 
     def _marked(self, offsets: Offsets) -> bool:
@@ -308,7 +305,7 @@ class KafkaSubscription:
 
     def _moved_on(self, offsets: Offsets, why: str) -> Fenced:
         """The group has moved on: begin anew what is still assigned, let go of the rest."""
-        self._refusal = Refusal(self._cluster, offsets.group, self._who.member, _REJOIN_S)
+        self._refusal = Refusal(offsets.group, _REJOIN_S)
         assigned = self._consumer.assignment()
         self._ownership.come_again(partition_of(name) for name in offsets.positions if name in assigned)
         self._ownership.let_go(partition_of(name) for name in offsets.positions if name not in assigned)
@@ -327,6 +324,7 @@ class KafkaSubscription:
         self._consumer.resume(*(n for p, n in assigned.items() if p not in self._paused and n in paused))
 
     def _shut_out(self) -> Fenced:
+        self._replaced = True
         return Fenced(
             f"{self._who.member} has no place in {self._who.group} any more: another process has joined under its "
             f"name, or it could not join again; stop this one"

@@ -12,6 +12,7 @@ from longstream.bus import MAX_RECORD_BYTES, Bus, Output, Partition, Subscriptio
 from longstream.bus.partitioner import partition_for
 from longstream.errors import Fenced, InvalidInput, NotFound, Refused, TooLarge
 from tests.support.buses import (
+    PATIENCE_S,
     change,
     contents,
     copies,
@@ -29,7 +30,8 @@ TopicMaker = Callable[..., str]
 
 
 def poll_often(subscription: Subscription) -> None:
-    for _ in range(50):
+    until = time.monotonic() + 3 * PATIENCE_S  # a session and more
+    while time.monotonic() < until:
         subscription.poll(1, 0.1)
 
 
@@ -232,6 +234,22 @@ def test_a_member_that_returns_shuts_its_older_self_out_at_once(
     with pytest.raises(Fenced):
         poll_often(older)
     assert keys(contents(bus, other)) == keys(fresh)
+
+
+def test_a_member_that_has_nothing_to_do_learns_from_its_polls_that_another_has_its_name(
+    bus: Bus, open_another: Opener, new_topic: TopicMaker, group: str
+) -> None:
+    """Found by a campaign: on Kafka it waited for records for ever, which came to the other."""
+    topic = new_topic(1)
+    idle = bus.subscribe(group, [topic], "member")
+    gain(idle, 1)
+    returned = open_another().subscribe(group, [topic], "member")
+    gain(returned, 1)
+    with pytest.raises(Fenced):
+        poll_often(idle)
+    idle.close()
+    bus.publish(numbered(topic, 1))
+    assert len(take(returned, 1)) == 1
 
 
 def test_a_partition_that_is_not_owned_cannot_be_committed(
