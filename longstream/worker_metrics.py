@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import collections
 import threading
-from collections import Counter as counted  # noqa: N813  # Counter is Prometheus's here
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -116,7 +116,7 @@ class WorkerMetrics:
     def wrote(self, topic: str, outputs: Iterable[Output], seconds: float) -> None:
         """The worker of that topic has committed these outputs."""
         self._commit_seconds.labels(topic=topic).observe(seconds)
-        for written, count in counted(output.topic for output in outputs).items():
+        for written, count in collections.Counter(output.topic for output in outputs).items():
             self._outputs.labels(topic=written).inc(count)
 
     def lost(self, topic: str, records: int) -> None:

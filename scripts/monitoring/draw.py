@@ -56,14 +56,19 @@ class Window:
         expr = query.expr.replace("$__rate_interval", self.rate_interval).replace("$pipeline", ".*")
         step = max(1.0, (self.end_s - self.begin_s) / _POINTS)
         told = {"query": expr, "start": self.begin_s, "end": self.end_s, "step": step}
-        url = f"{self.prometheus}/api/v1/query_range?{urllib.parse.urlencode(told)}"
-        try:
-            with urllib.request.urlopen(url, timeout=60) as answer:
-                found = json.load(answer)["data"]["result"]
-        except urllib.error.HTTPError as error:
-            raise ValueError(f"{expr}: {error.read().decode()[:500]}") from error
+        found = ask(self.prometheus, "query_range", **told)["result"]
         courses = [Course(_legend(query.legend, series["metric"]), _numbers(series)) for series in found]
         return sorted((course for course in courses if course.points), key=lambda course: course.legend)
+
+
+def ask(prometheus: str, path: str, **told: object) -> Any:
+    """The data of an answer of Prometheus's HTTP API. Raises ValueError with Prometheus' words."""
+    url = f"{prometheus}/api/v1/{path}?{urllib.parse.urlencode(told)}"
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:
+            return json.load(answer)["data"]
+    except urllib.error.HTTPError as error:
+        raise ValueError(f"{path} {told}: {error.read().decode()[:500]}") from error
 
 
 def picture(board: Board, window: Window) -> Figure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from scripts.monitoring.catalogue import by_name
 from scripts.monitoring.panels import widths_fit
 from scripts.monitoring.write import BOARDS, files
 from tests.support.kube import ROOT
-from tests.support.prometheus import MONITORING, needed
+from tests.support.prometheus import CONFIG, MONITORING, needed
 
 UNASKED = {
     "grpc_server_started_total": "minus handled it is what is under way; kept for other teams' dashboards",
@@ -30,8 +31,6 @@ UNASKED = {
         f"{service}_build_info": "a table of versions"
         for service in ("curator", "instructor", "trainer", "judge")
     },
-    "instructor_prompt_tokens_total": "the engine's own count is shown",
-    "instructor_generated_tokens_total": "the engine's own count is shown",
 }
 OTHERS = re.compile(r"(vllm_|DCGM_FI_|process_|up$|ALERTS$)")
 WORDS = frozenset(("and", "or", "unless", "bool", "offset", "by", "on", "ignoring", "without"))
@@ -153,3 +152,24 @@ def test_promtool_finds_the_rules_right_and_their_tests_pass() -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_the_configuration_that_the_guide_gives_is_all_that_a_prometheus_needs(tmp_path: Path) -> None:
+    promtool = needed("promtool")
+    guide = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    found = re.search(r"## Watching\n.*?```yaml\n(.*?)```", guide, re.S)
+    assert found is not None
+    (tmp_path / "targets.json").write_text("[]")
+    given = found[1].replace("DIR", str(tmp_path)).replace("[deploy/", f"[{ROOT}/deploy/")
+    (tmp_path / "prometheus.yaml").write_text(given)
+    told = subprocess.run(
+        [promtool, "check", "config", tmp_path / "prometheus.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    assert "2 rule files found" in told.stdout
+    [job] = yaml.safe_load(given)["scrape_configs"]
+    [ours, _] = yaml.safe_load(CONFIG.read_text(encoding="utf-8"))["scrape_configs"]
+    assert job["metric_relabel_configs"] == ours["metric_relabel_configs"]

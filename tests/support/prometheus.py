@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import time
-import urllib.error
-import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +14,12 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 import yaml
 
 from scripts.kafka import free_port
+from scripts.monitoring.draw import ask
 from tests.support.kube import ROOT
 
 MONITORING = ROOT / "deploy" / "k8s" / "components" / "monitoring"
@@ -41,41 +38,16 @@ def needed(program: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """One line of an answer."""
-
-    labels: dict[str, str]
-    points: list[tuple[float, float]]
-
-
 class Prometheus:
-    """Asks it over HTTP."""
+    """One that runs."""
 
-    def __init__(self, address: str) -> None:
-        self.address = address
-
-    def get(self, path: str, **told: object) -> Any:
-        """The data of an answer. Raises AssertionError with Prometheus' words."""
-        url = f"{self.address}/api/v1/{path}?{urllib.parse.urlencode(told)}"
-        try:
-            with urllib.request.urlopen(url, timeout=30) as answer:
-                return json.load(answer)["data"]
-        except urllib.error.HTTPError as error:
-            raise AssertionError(f"{path} {told}: {error.read().decode()[:500]}") from error
-
-    def course(self, expr: str, begin_s: float, end_s: float, step_s: float = 1.0) -> list[Series]:
-        """The series of an expression over a time."""
-        data = self.get("query_range", query=expr, start=begin_s, end=end_s, step=step_s)
-        return [
-            Series(found["metric"], [(float(at), float(value)) for at, value in found["values"]])
-            for found in data["result"]
-        ]
+    address: str
 
     def firing(self) -> set[str]:
         """Names of the alerts that fire now; those over days, which take as long to clear, left out."""
         return {
             alert["labels"]["alertname"]
-            for alert in self.get("alerts")["alerts"]
+            for alert in ask(self.address, "alerts")["alerts"]
             if alert["state"] == "firing" and alert["labels"].get("window") != "3d"
         }
 

@@ -1,4 +1,4 @@
-"""What the instructor counts: instructions by outcome and style, tokens in and out."""
+"""What the instructor counts: instructions by outcome and style, and what was cut for the prompt."""
 
 from __future__ import annotations
 
@@ -20,16 +20,12 @@ class InstructorMetrics:
         self._refused = metrics.counter(
             "instructor_refusals_total", "Documents left without an instruction, by reason.", reason=refusals
         )
-        self._prompt_tokens = metrics.counter("instructor_prompt_tokens_total", "Tokens sent to the engine.")
-        self._generated = metrics.counter("instructor_generated_tokens_total", "Tokens the engine wrote.")
         self._excerpts = metrics.counter(
             "instructor_excerpts_total", "Documents too long for the prompt, shown as head and tail."
         )
 
     def written(self, written: Written) -> None:
         """A document was asked about."""
-        self._prompt_tokens.labels().inc(written.completion.prompt_tokens)
-        self._generated.labels().inc(written.completion.completion_tokens)
         if written.excerpted:
             self._excerpts.labels().inc()
         if written.refusal:
