@@ -7,6 +7,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 ROUNDS ?= 5
 PROCESSES ?= 2
+CLUSTER := $(or $(LONGSTREAM_TEST_CLUSTER),../shared/tools/cluster/cluster)
 
 # No package that we use may report home or ask a hub, in no command run from here.
 export DO_NOT_TRACK := 1
@@ -78,10 +79,10 @@ images: setup ## Build the suite's container images with buildah, podman or dock
 
 .PHONY: cluster-test
 cluster-test: setup ## Run the suite on a real Kubernetes: the one of KUBECONFIG (which has the images), or one made for it
-	@[ -n "$(KUBECONFIG)" ] || [ -x "$${LONGSTREAM_TEST_CLUSTER:-../shared/tools/cluster/cluster}" ] || { \
+	@[ -n "$(KUBECONFIG)" ] || [ -x "$(CLUSTER)" ] || { \
 		echo 'Name a cluster: KUBECONFIG=file, or LONGSTREAM_TEST_CLUSTER=program that makes one.'; exit 1; }
 	@$(if $(KUBECONFIG),,$(BIN)/python -m scripts.images --cpu --layout .cache/images/layout)
-	@LONGSTREAM_TEST_CLUSTER=$(if $(KUBECONFIG),kubeconfig,$${LONGSTREAM_TEST_CLUSTER:-../shared/tools/cluster/cluster}) \
+	@LONGSTREAM_TEST_CLUSTER=$(if $(KUBECONFIG),kubeconfig,$(CLUSTER)) \
 		$(BIN)/pytest tests/cluster --timeout=1800 $(ARGS)
 
 .PHONY: policy
@@ -93,12 +94,17 @@ monitoring: setup ## Write dashboards, the operator's rules and docs/metrics.md 
 	@$(BIN)/python -m scripts.monitoring.write
 
 .PHONY: soak
-soak: setup ## For ROUNDS=5 rounds: every kill again, and 2,000 new examples for each property
+soak: setup ## For ROUNDS=5 rounds: every kill again, and 2,000 new examples for each property; once: pods scaled on a cluster
 	@for round in $$(seq $(ROUNDS)); do \
 		echo "==> round $$round of $(ROUNDS)"; \
 		SOAK=1 $(BIN)/pytest --ignore=tests/cluster -m kills $(ARGS); \
 		$(BIN)/pytest --ignore=tests/cluster -m "not kills and not engine" --hypothesis-profile=soak --timeout=3600 $(ARGS); \
 	done
+	@if [ -n "$(KUBECONFIG)" ] || [ -x "$(CLUSTER)" ]; then \
+		$(MAKE) cluster-test SOAK=1; \
+	else \
+		echo 'No cluster is named, so nothing was scaled: see make cluster-test.'; \
+	fi
 
 .PHONY: guards
 guards: setup ## Take each guard of the eighteen rules (docs/rules.md) out and see its tests fail; RULES="6 8" for some

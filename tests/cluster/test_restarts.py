@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.kube import NAMESPACE, Cluster, soon
+from tests.support.kube import NAMESPACE, TRAINING, Cluster, soon
 from tests.support.onkube import SERVICES, Suite
 
 pytestmark = pytest.mark.cluster
@@ -127,12 +127,38 @@ def test_when_a_node_is_lost_the_loop_goes_on_without_it(suite: Suite, kube: Clu
         pytest.skip("a node is killed only of a cluster that was made for this")
     with streaming(suite, "node") as stream:
         soon(lambda: stream.accepted or None, 60, "documents on their way")
+        job = train_on(suite, kube, "node-1")
         kill_node("n1")
         kube.kubectl("wait", "node/node-1", "--for=condition=Ready=Unknown", "--timeout=90s")
         soon(lambda: _all_on(kube, "node-0"), 400, "every service on the node that is left", every_s=3.0)
         before = len(stream.accepted)
         soon(lambda: len(stream.accepted) > before or None, 120, "documents taken without the lost node")
     check_accounts(suite, kube, stream)
+
+    def trained() -> Any:
+        found = next(one for one in suite.longstream("jobs", "--pipeline=demo") if one["id"] == job)
+        return found if found["state"] == "STATE_SUCCEEDED" else None
+
+    assert int(soon(trained, 600, "the lost attempt made good", every_s=3.0)["attempt"]) > 1
+
+
+def train_on(suite: Suite, kube: Cluster, node: str) -> str:
+    """Let a training Job begin on that node; returns the job's id once its pod runs."""
+    before = {pod["metadata"]["name"] for pod in kube.items("pods", TRAINING)}
+    others = [one for one in ("node-0", "node-1") if one != node]
+    kube.kubectl("cordon", *others)
+    try:
+        suite.longstream("cut", "--pipeline=demo")
+
+        def running() -> Any:
+            new = [pod for pod in kube.items("pods", TRAINING) if pod["metadata"]["name"] not in before]
+            return next((pod for pod in new if pod["status"]["phase"] == "Running"), None)
+
+        pod = soon(running, 300, "a training Job that runs", every_s=0.5)
+    finally:
+        kube.kubectl("uncordon", *others)
+    assert pod["spec"]["nodeName"] == node
+    return str(pod["metadata"]["labels"]["longstream.dev/training-job"])
 
 
 def kill_node(name: str) -> None:

@@ -324,7 +324,7 @@ def test_who_wants_to_know_is_told_where_every_thread_stands_and_the_program_goe
     process.send_signal(signal.SIGUSR2)
     assert process.stderr is not None
     stacks = list(itertools.takewhile(lambda line: "run_program" not in line, process.stderr))
-    assert any("in serve" in line for line in stacks)
+    assert any("longstream/app.py" in line for line in stacks)
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=20)[0] == "draining\nstopped\n"
     assert process.returncode == DONE
