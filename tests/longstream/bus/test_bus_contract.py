@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from longstream.bus import MAX_RECORD_BYTES, Bus, Output, Partition, Subscription, Topic
+from longstream.bus import MAX_RECORD_BYTES, Bus, Output, Partition, Polled, Subscription, Topic
 from longstream.bus.partitioner import partition_for
 from longstream.errors import Fenced, InvalidInput, NotFound, Refused, TooLarge
 from tests.support.buses import (
@@ -243,6 +243,8 @@ def test_a_member_that_has_nothing_to_do_learns_from_its_polls_that_another_has_
     topic = new_topic(1)
     idle = bus.subscribe(group, [topic], "member")
     gain(idle, 1)
+    for _ in range(30):  # until the group is at rest: a member that is joining would be told
+        assert idle.poll(1, 0.1) == Polled()
     returned = open_another().subscribe(group, [topic], "member")
     gain(returned, 1)
     with pytest.raises(Fenced):
