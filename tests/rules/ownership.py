@@ -60,6 +60,17 @@ if not any(prefix.records for prefix in due.values()):
     ),
     Guard(
         rule=1,
+        says="who only polls asks whether another process has its name",
+        file=_KAFKA,
+        guard="if self._replaced or self._succession.taken(self._consumer.group_metadata, self._refusal is not None):",
+        without="if self._replaced:",
+        tests=(
+            f"{_BUS}/test_bus_contract.py"
+            "::test_a_member_that_has_nothing_to_do_learns_from_its_polls_that_another_has_its_name[kafka]",
+        ),
+    ),
+    Guard(
+        rule=1,
         says="refused work is dropped and not tried again",
         file="longstream/worker.py",
         guard="""\
