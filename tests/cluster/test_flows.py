@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.kube import NAMESPACE, TRAINING, Cluster, KubectlFailed
+from tests.support.kube import NAMESPACE, ROOT, TRAINING, Cluster, KubectlFailed
 from tests.support.onkube import SERVICES, Suite, pod
 
 pytestmark = pytest.mark.cluster
@@ -31,8 +31,10 @@ METRICS = tuple(f"{name}.longstream.svc:7410" for name in SERVICES)
 KAFKA, STORE, API = "kafka.longstream.svc:9092", "store.longstream.svc:7070", "kubernetes.default.svc:443"
 EVERYTHING = (*CALLS, *METRICS, KAFKA, STORE, API)
 WORKS = frozenset({KAFKA, STORE})
+WATCH = "longstream-watch"
 ALLOWED = {
     "caller": frozenset(CALLS),
+    "prometheus": frozenset(METRICS) | {API},  # what leaves another namespace is not ours to hold
     "stranger": frozenset[str](),
     "deploy/curator": WORKS,
     "deploy/instructor": WORKS,
@@ -41,27 +43,35 @@ ALLOWED = {
     "training": WORKS,
 }
 """From where each flow is allowed; all others are not."""
+BESIDE = {"stranger": NAMESPACE, "training": TRAINING, "prometheus": WATCH}
+MONITORING = ROOT / "deploy" / "k8s" / "components" / "monitoring" / "flows.yaml"
 
 
 @pytest.fixture(scope="module")
 def places(suite: Suite, kube: Cluster) -> Iterator[Suite]:
-    """Beside the suite a pod without any label, and one that looks like a training Job's."""
+    """Beside the suite a pod without any label, one that looks like a training Job's, and one where Prometheus is."""
     image = kube.items("deployments", labels="app.kubernetes.io/name=curator")[0]
     name = image["spec"]["template"]["spec"]["containers"][0]["image"]
-    kube.apply(pod("stranger", name, {"who": "stranger"}))
-    kube.apply(pod("training", name, {"app.kubernetes.io/name": "training"}, TRAINING))
-    for namespace, made in ((NAMESPACE, "stranger"), (TRAINING, "training")):
+    kube.apply(MONITORING.read_text(encoding="utf-8"))
+    watch = {"name": WATCH, "labels": {"longstream.dev/metrics": "true"}}
+    kube.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": watch}))
+    labels = {"training": {"app.kubernetes.io/name": "training"}}
+    for made, namespace in BESIDE.items():
+        kube.apply(pod(made, name, labels.get(made, {"who": made}), namespace))
+    for made, namespace in BESIDE.items():
         kube.kubectl(
             "wait", f"--namespace={namespace}", f"pod/{made}", "--for=condition=Ready", "--timeout=90s"
         )
     yield suite
-    for namespace, made in ((NAMESPACE, "stranger"), (TRAINING, "training")):
+    for made, namespace in BESIDE.items():
         kube.kubectl("delete", f"--namespace={namespace}", f"pod/{made}", "--wait=false")
+    kube.kubectl("delete", f"--filename={MONITORING}")
+    kube.kubectl("delete", f"namespace/{WATCH}", "--wait=false")
 
 
 @pytest.mark.parametrize("place", sorted(ALLOWED))
 def test_every_allowed_flow_works_and_no_other(places: Suite, kube: Cluster, place: str) -> None:
-    namespace = TRAINING if place == "training" else NAMESPACE
+    namespace = BESIDE.get(place, NAMESPACE)
     own = {
         f"{place.removeprefix('deploy/')}.longstream.svc:{port}" for port in (7400, 7410)
     }  # to itself: no flow

@@ -11,7 +11,7 @@ import pytest
 from longstream import pipeline, settings
 from longstream.bus.kafka.topics import config
 from longstream.bus.security import KafkaSecurity
-from longstream.runtime import PREFIX, RuntimeSettings
+from longstream.runtime import PREFIX, RuntimeSettings, load
 from longstream.topics import EXAMPLES, READERS, SELECTED, SETTLEMENTS, Layout, topics
 from longstream_instructor.settings import InstructorSettings
 from longstream_trainer.kubernetes_jobs import job_of
@@ -28,7 +28,7 @@ GPU = "nvidia.com/gpu"
 
 def layout(stack: Stack) -> Layout:
     environ = told(objects(stack), workload(objects(stack), "Deployment curator"))
-    return settings.load(RuntimeSettings, file=None, env_prefix=PREFIX, environ=environ).layout
+    return load(RuntimeSettings, PREFIX, environ).layout
 
 
 def parts(stack: Stack) -> set[str]:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from longstream import pipeline, settings
-from longstream.runtime import PREFIX, RuntimeSettings
+from longstream.runtime import PREFIX, RuntimeSettings, load
 from longstream.topics import Layout
 from longstream_curator.settings import CuratorSettings
 from longstream_instructor.settings import InstructorSettings
@@ -120,7 +120,7 @@ def test_only_what_is_published_leaves_the_inner_network_and_nothing_gets_out(na
 @pytest.mark.parametrize("service", OWN)
 def test_every_service_can_load_the_settings_that_it_is_told(name: str, service: str) -> None:
     environ = told(services(name)[service])
-    common = settings.load(RuntimeSettings, file=None, env_prefix=PREFIX, environ=environ)
+    common = load(RuntimeSettings, PREFIX, environ)
     settings.load(OWN[service], file=None, env_prefix=f"{service.upper()}_", environ=environ)
     assert common.member == f"{service}-0"
     prefixes = ("LONGSTREAM_", *(f"{other.upper()}_" for other in OWN))
@@ -158,7 +158,7 @@ def test_images_are_those_that_are_built_or_have_a_version_and_no_registry(name:
 def test_a_container_has_longer_to_end_than_its_program_takes_to_drain(name: str) -> None:
     for service in OWN:
         item = services(name)[service]
-        drain_s = settings.load(RuntimeSettings, file=None, env_prefix=PREFIX, environ=told(item)).drain_s
+        drain_s = load(RuntimeSettings, PREFIX, told(item)).drain_s
         assert seconds(item["stop_grace_period"]) >= drain_s + 20, service
     drain_s = float(told(services(name)["instructor"])["LONGSTREAM_DRAIN_S"])
     assert drain_s > InstructorSettings(engine_url="vllm:x").timeout_s

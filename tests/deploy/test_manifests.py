@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from longstream import settings
-from longstream.runtime import PREFIX, RuntimeSettings
+from longstream.runtime import PREFIX, RuntimeSettings, load
 from longstream_instructor.settings import InstructorSettings
 from longstream_judge.settings import JudgeSettings
 from longstream_trainer.settings import TrainerSettings
@@ -71,7 +71,7 @@ def test_every_program_can_load_the_settings_that_it_is_told(stack: Stack) -> No
     programs = [*(f"Deployment {name}" for name in SERVICES), "CronJob trainer"]
     for name in programs:
         environ = told(objects(stack), workload(objects(stack), name))
-        loaded = settings.load(RuntimeSettings, file=None, env_prefix=PREFIX, environ=environ)
+        loaded = load(RuntimeSettings, PREFIX, environ)
         assert loaded.bus_url.startswith("kafka:"), name
         cls, prefix = OWN.get(name.partition(" ")[2], (None, ""))
         assert cls is None or settings.load(cls, file=None, env_prefix=prefix, environ=environ)

@@ -25,6 +25,7 @@ NAMESPACES: Mapping[str, Mapping[str, str]] = {
     "kafka": {},
     "kube-system": {},
     "team": {"longstream.dev/callers": "true"},
+    "watch": {"longstream.dev/metrics": "true"},
     "others": {},
 }
 
@@ -53,6 +54,7 @@ BESIDE = (
     end("caller elsewhere", "others", CALLER),
     end("stranger", NAMESPACE, {}),
     end("stranger at training", TRAINING, {}),
+    end("prometheus", "watch", {}),
     end("dns", "kube-system", {"k8s-app": "kube-dns"}),
     end("broker", "kafka", {"strimzi.io/name": "kafka-kafka"}),
 )
@@ -151,7 +153,9 @@ def test_every_flow_that_is_meant_is_open_and_no_other(stack: Stack) -> None:
         meant |= {("instructor", "vllm", 8000)}
     if stack.below == "production":
         meant |= {(name, "broker", 9093) for name in works}
-    assert {flow for flow in flows(stack) if flow[2] != 7410} == meant
+    if stack.below == "production" or "monitoring" in stack.components:
+        meant |= {("prometheus", name, 7410) for name in SERVICES}
+    assert flows(stack) == meant
 
 
 @everywhere
