@@ -41,6 +41,16 @@ class _Seat:
     back_at: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Zombie:
+    """A process that sleeps, or slept, while another one took its place."""
+
+    name: str
+    process: Process
+    may_crash: bool
+    """It was begun to end at a crash point, and may still pass it."""
+
+
 @dataclass(slots=True)
 class Crew:
     """Starts processes and, whenever it is asked to mend, those again that ended as was meant or as may happen."""
@@ -50,7 +60,7 @@ class Crew:
     returns: int = 0
     """Processes that gave up in a way that starting again can help, and were started again."""
     _seats: dict[str, _Seat] = field(default_factory=dict)
-    _zombies: list[tuple[str, Process]] = field(default_factory=list)
+    _zombies: list[_Zombie] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -59,7 +69,9 @@ class Crew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        for process in [seat.process for seat in self._seats.values()] + [one for _, one in self._zombies]:
+        for process in [seat.process for seat in self._seats.values()] + [
+            zombie.process for zombie in self._zombies
+        ]:
             process.kill()
             process.wait()
 
@@ -92,7 +104,7 @@ class Crew:
         seat = self._seats[name]
         sleeper = seat.process
         sleeper.send_signal(signal.SIGSTOP)
-        self._zombies.append((name, sleeper))
+        self._zombies.append(_Zombie(name, sleeper, bool(seat.crash_at)))
         seat.environ = {**seat.environ, **environ}
         seat.crash_at, seat.back_at = "", 0.0
         self._revive(name, seat)
@@ -108,16 +120,16 @@ class Crew:
         for name, seat in list(self._seats.items()):
             code = seat.process.poll()
             if code is not None and seat.leaving:
-                if code not in _TOLD:
+                if code not in _TOLD and not (seat.crash_at and code == KILLED):
                     self._complain(name, f"{name} ended with {code} when told to")
                 del self._seats[name]
             elif code is not None:
                 self._mend(name, seat, code)
-        for name, sleeper in list(self._zombies):
-            if (code := sleeper.poll()) is not None:
-                self._zombies.remove((name, sleeper))
-                if code not in (DONE, RETRY):
-                    self._complain(name, f"the replaced {name} ended with {code}")
+        for zombie in list(self._zombies):
+            if (code := zombie.process.poll()) is not None:
+                self._zombies.remove(zombie)
+                if code not in (DONE, RETRY) and not (zombie.may_crash and code == KILLED):
+                    self._complain(zombie.name, f"the replaced {zombie.name} ended with {code}")
 
     def until(self, question: Callable[[], bool], patience_s: float, what: str) -> None:
         """Mend until the question is answered with yes; complains after patience_s."""
@@ -166,7 +178,8 @@ class Crew:
 
     def _ask_where_they_stand(self) -> None:
         """Let those that should have ended write their stacks into their logs."""
-        late = [*self._zombies, *((name, seat.process) for name, seat in self._seats.items() if seat.leaving)]
+        late = [(zombie.name, zombie.process) for zombie in self._zombies]
+        late += [(name, seat.process) for name, seat in self._seats.items() if seat.leaving]
         for name, process in late:
             process.send_signal(signal.SIGUSR2)
             time.sleep(1.0)
