@@ -6,7 +6,6 @@ Sources: arXiv 2402.04833 and its files for the 1,000 longest (192 to 823 words,
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -22,21 +21,13 @@ SHARE = 177
 
 
 @pytest.fixture(scope="module")
-def data() -> Path:
-    folder = Path(os.environ.get("LONGSTREAM_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
-    if not (folder / "alpaca").is_dir():
-        pytest.skip(f"no shared test data at {folder}")
-    return folder
+def sample(test_data: Path) -> list[Pair]:
+    return [item for item in open_source(test_data / "alpaca" / "random_9k.json") if isinstance(item, Pair)]
 
 
 @pytest.fixture(scope="module")
-def sample(data: Path) -> list[Pair]:
-    return [item for item in open_source(data / "alpaca" / "random_9k.json") if isinstance(item, Pair)]
-
-
-@pytest.fixture(scope="module")
-def words(data: Path) -> Metric:
-    return metric("nltk-words", nltk_data=data / "nltk")
+def words(test_data: Path) -> Metric:
+    return metric("nltk-words", nltk_data=test_data / "nltk")
 
 
 @pytest.fixture(scope="module")
@@ -86,16 +77,16 @@ def test_other_metrics_select_others(sample: list[Pair], words: Metric, name: st
     assert len(set(longest(sample, metric(name))) & set(longest(sample, words))) == shared
 
 
-def test_the_scored_thousand_share_28_responses_with_the_longest(data: Path, words: Metric) -> None:
-    scored = [item for item in open_source(data / "alpaca" / "score_1k.json") if isinstance(item, Pair)]
+def test_the_scored_thousand_share_28_responses_with_the_longest(test_data: Path, words: Metric) -> None:
+    scored = [item for item in open_source(test_data / "alpaca" / "score_1k.json") if isinstance(item, Pair)]
     counts = [words.count(pair.response) for pair in scored]
     assert (min(counts), max(counts)) == (1, 574)
     assert sum(counts) / len(counts) == pytest.approx(63.7, abs=0.05)
     assert sum(count >= SHORTEST_SELECTED for count in counts) == 28
 
 
-def test_lima_has_the_papers_length(data: Path, words: Metric) -> None:
-    lima = [item for item in open_source(data / "lima" / "lima_1k.json") if isinstance(item, Pair)]
+def test_lima_has_the_papers_length(test_data: Path, words: Metric) -> None:
+    lima = [item for item in open_source(test_data / "lima" / "lima_1k.json") if isinstance(item, Pair)]
     counts = [words.count(pair.response) for pair in lima]
     assert sum(counts) / len(counts) == pytest.approx(531.26, abs=0.005)
     assert (min(counts), max(counts)) == (1, 3_492)

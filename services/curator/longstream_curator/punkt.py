@@ -1,27 +1,209 @@
-"""English parameters of the Punkt sentence splitter (Kiss and Strunk 2006), from the text files of NLTK.
+"""Where sentences end: Punkt (Kiss and Strunk 2006), as NLTK 3.8.1 applies it, without NLTK.
 
-NLTK 3.8.1 itself reads the same parameters as a pickle, which runs code when it is read; it is never opened.
+Punkt looks at each full stop together with the words beside it: known abbreviations, initials, numbers, and what was
+learnt about the case of the next word. Without learnt parameters there are no abbreviations; both are metric versions
+of their own. The English parameters are read from the text files of `punkt_tab`; a pickle of them is never opened,
+since reading one runs code.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-
-from nltk.tokenize.punkt import PunktParameters
 
 from longstream.errors import InvalidInput, NotFound
 
 PUNKT = Path("tokenizers", "punkt_tab", "english")
 
+# Bits of what was learnt about a word: the places where it stood, with an upper and with a lower first letter.
+_MIDDLE_UPPER, _START_LOWER = 1 << 2, 1 << 4
+_ANY_UPPER, _ANY_LOWER = (1 << 1) | (1 << 2) | (1 << 3), (1 << 4) | (1 << 5) | (1 << 6)
 
-class _Contexts(dict[str, int]):
-    """Orthographic contexts by word, 0 for unknown ones.
+_NUMBER = "##number##"
+_NEVER_IN_WORD = r"""[)";}\]*:@'({\[?!]"""
+_RUN = r"(?:-{2,}|\.{2,}|(?:\.\s){2,}\.)"
+# A word goes on until white space, a mark that is in no word, a run of marks, or a comma before one of these.
+_WORD = re.compile(
+    rf"{_RUN}|[^\s(\"`{{\[:;&#*@)}}\]\-,]\S*?(?=\s|$|{_NEVER_IN_WORD}|{_RUN}|,(?:$|\s|{_NEVER_IN_WORD}|{_RUN}))|\S"
+)
+_MAY_END = re.compile(rf"[.?!](?={_NEVER_IN_WORD}|\s+\S)")
+_NEXT = re.compile(r"\s+(\S+)")
+# Marks that close a sentence although they stand behind its end.
+_CLOSING = re.compile(r"[\"')\]}]+?(?:\s+|(?=--)|$)", re.MULTILINE)
+_CLOSERS = frozenset("\"')]}")
+END_MARKS = "])}>\"'»”’"
+"""What may stand between the last full stop and the end of a sentence, for whoever counts its words."""
+_NUMERIC = re.compile(r"^-?[.,]?\d[\d,.-]*\.?$")
+_DOTS = re.compile(r"\.{2,}")
+_INITIAL = re.compile(r"[^\W\d]\.")
+_RARE_SPACES = "\t\r\v\f"
+_PAUSES = frozenset(";:,.!?")
 
-    NLTK's own default dictionary keeps every unknown word that it is asked for and grows with the stream.
-    """
 
-    def __missing__(self, word: str) -> int:
-        return 0
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What was learnt from a language's text. contexts: by word, the bits of where it stood in which case."""
+
+    abbreviations: frozenset[str] = frozenset()
+    starters: frozenset[str] = frozenset()
+    collocations: frozenset[tuple[str, str]] = frozenset()
+    contexts: Mapping[str, int] = field(default_factory=dict)
+
+
+class Punkt:
+    """Splits texts into sentences."""
+
+    def __init__(self, parameters: Parameters, apart: frozenset[str] = frozenset()) -> None:
+        """apart: words whose sentences are never joined, see `sentences_joined`."""
+        self._known = parameters
+        # A plain word before a full stop ends a sentence, unless it is one of these.
+        self._special = parameters.abbreviations | {first for first, _ in parameters.collocations}
+        self._apart = re.compile("|".join(map(re.escape, sorted(apart))) or "(?!)", re.IGNORECASE)
+
+    def sentences(self, text: str) -> Iterator[str]:
+        """The sentences, without the white space between them; together they hold every other character."""
+        return (text[start:stop] for start, stop, _ in _with_closers(text, self._spans(text, join=False)))
+
+    def sentences_joined(self, text: str) -> Iterator[tuple[str, int]]:
+        """The same, where sentences that end plainly are joined with the next; and at how many full stops that was.
+
+        Plainly is: white space behind the mark, then nothing that could close the sentence; and before a full stop a
+        letter or digit, in a word that has neither an apostrophe nor one of the words of `apart` in it.
+        """
+        spans = _with_closers(text, self._spans(text, join=True))
+        return ((text[start:stop], stops) for start, stop, stops in spans)
+
+    def _spans(self, text: str, *, join: bool) -> Iterator[tuple[int, int, int]]:
+        """Start, stop, and full stops inside at which sentences were joined."""
+        start = stops = 0
+        for mark, word in _possible_ends(text):
+            end = mark + 1
+            following = _NEXT.match(text, end)
+            if not self._breaks(text, word, end, following.end() if following else end + 1):
+                continue
+            if join and following and text[following.start(1)] not in END_MARKS:
+                if text[mark] != ".":
+                    continue
+                if self._is_plain(text[word:mark]):
+                    stops += 1
+                    continue
+            yield start, end, stops
+            start, stops = following.start(1) if following else end, 0
+        yield start, len(text.rstrip()), stops
+
+    def _is_plain(self, word: str) -> bool:
+        return word[-1:].isalnum() and "'" not in word and not self._apart.search(word)
+
+    def _breaks(self, text: str, start: int, end: int, context_end: int) -> bool:
+        """Whether a sentence ends between the word from start and what follows it."""
+        if text[end - 1] != ".":
+            return True
+        word = text[start : end - 1]
+        if word.isalpha() and len(word) > 1 and word.lower() not in self._special:
+            return True
+        # Lines apart: a run of marks does not go on in the next one.
+        words = [found for line in text[start:context_end].split("\n") for found in _WORD.findall(line)]
+        return any(self._ends(first, second) for first, second in pairwise(words))
+
+    def _ends(self, word: str, following: str) -> bool:
+        return word in {"?", "!"} or (word.endswith(".") and self._stop_ends(word, following))
+
+    def _stop_ends(self, word: str, following: str) -> bool:
+        """Kiss and Strunk 2006, section 4: the word by itself, then both in the light of what was learnt."""
+        kind, next_kind = _without_stop(_kind(word)), self._kind_of_next(following)
+        abbreviation, ends = self._by_itself(word)
+        initial = _INITIAL.fullmatch(word) is not None
+        if (kind, next_kind) in self._known.collocations:
+            return False
+        if (abbreviation or _DOTS.fullmatch(word)) and not initial and self._starts(following, next_kind):
+            return True
+        if (initial or kind == _NUMBER) and self._goes_on(following, next_kind):
+            return False
+        if initial and following[0].isupper() and not self._known.contexts.get(next_kind, 0) & _ANY_LOWER:
+            return False
+        return ends
+
+    def _by_itself(self, word: str) -> tuple[bool, bool]:
+        """Whether a word with a full stop is an abbreviation, and whether it ends a sentence, by the word alone."""
+        if word == ".":
+            return False, True
+        if word.endswith(".."):
+            return False, False
+        bare = word[:-1].lower()
+        known = self._known.abbreviations
+        abbreviation = bare in known or bare.rpartition("-")[2] in known
+        return abbreviation, not abbreviation
+
+    def _kind_of_next(self, word: str) -> str:
+        """As it was learnt: without a full stop that ends a sentence."""
+        kind = _kind(word)
+        return _without_stop(kind) if word.endswith(".") and self._by_itself(word)[1] else kind
+
+    def _starts(self, word: str, kind: str) -> bool:
+        """An upper first letter, of a frequent starter, or of a word seen with a lower one and never so within."""
+        context = self._known.contexts.get(kind, 0)
+        learnt = bool(context & _ANY_LOWER) and not context & _MIDDLE_UPPER
+        return word[0].isupper() and (learnt or kind in self._known.starters)
+
+    def _goes_on(self, word: str, kind: str) -> bool:
+        """A mark of a pause, or a lower first letter of a word that starts sentences with an upper one."""
+        if word in _PAUSES:
+            return True
+        context = self._known.contexts.get(kind, 0)
+        return word[0].islower() and (bool(context & _ANY_UPPER) or not context & _START_LOWER)
+
+
+def _possible_ends(text: str) -> Iterator[tuple[int, int]]:
+    """Every mark that may end a sentence, of marks in one word the last, and where the word before it starts."""
+    rare = [space for space in _RARE_SPACES if space in text]
+    mark = -1  # the last mark seen, not given yet
+    word = since = 0
+    find = text.rfind
+    for match in _MAY_END.finditer(text):
+        here = match.start()
+        space = find(" ", since, here)
+        if (newline := find("\n", max(space, since), here)) >= 0:
+            space = newline
+        for other in rare:
+            space = max(space, find(other, since, here))
+        begun = space + 1 if space > since else word
+        if begun >= mark >= 0:
+            yield mark, word
+        mark = since = here
+        word = begun
+    if mark >= 0:
+        yield mark, word
+
+
+def _with_closers(text: str, spans: Iterator[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Spans with the marks that close them, which are found at the beginning of the next."""
+    moved = 0  # how much of a span's beginning belongs to the one before
+    last: tuple[int, int, int] | None = None
+    for span in spans:
+        if last is not None:
+            start, stop, stops = last
+            closing = None
+            if text[span[0] : span[0] + 1] in _CLOSERS:
+                closing = _CLOSING.match(text, span[0], span[1])
+            if closing is not None:
+                stop = span[0] + len(closing.group().rstrip())
+            if start + moved < stop:
+                yield start + moved, stop, stops
+            moved = closing.end() - span[0] if closing is not None else 0
+        last = span
+    if last is not None and last[0] + moved < last[1]:
+        yield last[0] + moved, last[1], last[2]
+
+
+def _kind(word: str) -> str:
+    return _NUMBER if _NUMERIC.match(lower := word.lower()) else lower
+
+
+def _without_stop(kind: str) -> str:
+    return kind[:-1] if len(kind) > 1 and kind.endswith(".") else kind
 
 
 def punkt_folder(nltk_data: Path | None) -> Path | None:
@@ -37,20 +219,21 @@ def punkt_folder(nltk_data: Path | None) -> Path | None:
     return folder
 
 
-def read_punkt(folder: Path | None) -> PunktParameters:
+def read_punkt(folder: Path | None) -> Parameters:
     """The parameters in that folder, or none learnt. Raises InvalidInput for a missing or malformed file."""
-    parameters = PunktParameters()
-    parameters.ortho_context = _Contexts()
     if folder is None:
-        return parameters
-    parameters.abbrev_types = set(_lines(folder / "abbrev_types.txt"))
-    parameters.sent_starters = set(_lines(folder / "sent_starters.txt"))
-    parameters.collocations = {(first, second) for first, second in _pairs(folder / "collocations.tab")}
+        return Parameters()
+    contexts: dict[str, int] = {}
     for word, flags in _pairs(folder / "ortho_context.tab"):
         if not flags.isdecimal():
             raise InvalidInput(f"{folder / 'ortho_context.tab'}: the context of {word!r} is no number")
-        parameters.ortho_context[word] = int(flags)
-    return parameters
+        contexts[word] = int(flags)
+    return Parameters(
+        abbreviations=frozenset(_lines(folder / "abbrev_types.txt")),
+        starters=frozenset(_lines(folder / "sent_starters.txt")),
+        collocations=frozenset(_pairs(folder / "collocations.tab")),
+        contexts=contexts,
+    )
 
 
 def _pairs(path: Path) -> list[tuple[str, str]]:
