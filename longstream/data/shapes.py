@@ -22,7 +22,9 @@ _ASKS = ("human", "user")
 _ANSWERS = ("gpt", "assistant")
 
 
-class _Unusable(Exception):
+class Unusable(Exception):
+    """Why a record cannot be used."""
+
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.flaw = Flaw(reason, message)
@@ -43,25 +45,25 @@ class Reading:
         if isinstance(raw, Flaw):
             return rejected(index, raw)
         try:
-            return self.item(index, _decoded(raw))
-        except _Unusable as unusable:
+            return self.item(index, decoded(raw))
+        except Unusable as unusable:
             return rejected(index, unusable.flaw)
 
     def item(self, index: int, record: Mapping[str, Any]) -> Item:
         """A record from its fields."""
         try:
             return self._item(index, record)
-        except _Unusable as unusable:
+        except Unusable as unusable:
             return rejected(index, unusable.flaw)
 
     def _item(self, index: int, record: Mapping[str, Any]) -> Item:
         texts = self._texts(record)
         size, most = sum(len(text.encode()) for text in texts.values()), self.limits.max_document_bytes
         if size > most:
-            raise _Unusable("too_large", f"its texts are {size:,} bytes; {most:,} at most")
+            raise Unusable("too_large", f"its texts are {size:,} bytes; {most:,} at most")
         for name, text in texts.items():
             if name != "input" and not text.strip():
-                raise _Unusable("empty", f"{name} is empty")
+                raise Unusable("empty", f"{name} is empty")
         about: dict[str, Any] = {
             "source": self.origin.source,
             "source_index": index,
@@ -92,7 +94,7 @@ class Reading:
             parts = {"": None}
         for name, value in parts.items():
             if not isinstance(name, str) or not isinstance(value, str):
-                raise _Unusable("wrong_type", "provenance is neither text nor an object of texts")
+                raise Unusable("wrong_type", "provenance is neither text nor an object of texts")
             _check_utf8("provenance", name + value)
         return {"file": self.file, **parts}
 
@@ -102,15 +104,32 @@ def rejected(index: int | None, flaw: Flaw) -> Rejected:
     return Rejected(source_index=index, reason=flaw.reason, message=flaw.message)
 
 
-def _decoded(raw: bytes) -> Mapping[str, Any]:
+def response_of(record: Mapping[str, Any], name: str = "") -> str:
+    """The text that a record is ranked by: of the field that is named, else the response or the document.
+
+    Raises Unusable.
+    """
+    if name:
+        text = _text(record, (name,))
+    elif record.get("conversations") is not None:
+        text = _turns(record["conversations"])["response"]
+    else:
+        text = _text(record, (*RESPONSE, *TEXT))
+    if not text.strip():
+        raise Unusable("empty", "its text is empty")
+    return text
+
+
+def decoded(raw: bytes) -> Mapping[str, Any]:
+    """A record's fields from its JSON. Raises Unusable."""
     try:
         record = json.loads(raw.decode("utf-8"))
     except UnicodeDecodeError:
-        raise _Unusable("invalid_utf8", "the record is not UTF-8") from None
+        raise Unusable("invalid_utf8", "the record is not UTF-8") from None
     except (ValueError, RecursionError):  # nested too deep, or a number of thousands of digits
-        raise _Unusable("malformed", "the record is not JSON") from None
+        raise Unusable("malformed", "the record is not JSON") from None
     if not isinstance(record, dict):
-        raise _Unusable("malformed", f"the record is no object but {type(record).__name__}")
+        raise Unusable("malformed", f"the record is no object but {type(record).__name__}")
     return record
 
 
@@ -122,10 +141,10 @@ def _text(record: Mapping[str, Any], names: tuple[str, ...], default: str | None
     value = _first(record, names)
     if value is None:
         if default is None:
-            raise _Unusable("missing_field", f"{' or '.join(names)} is missing")
+            raise Unusable("missing_field", f"{' or '.join(names)} is missing")
         return default
     if not isinstance(value, str):
-        raise _Unusable("wrong_type", f"{names[0]} is no text but {type(value).__name__}")
+        raise Unusable("wrong_type", f"{names[0]} is no text but {type(value).__name__}")
     _check_utf8(names[0], value)
     return value
 
@@ -140,17 +159,17 @@ def _check_utf8(name: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:  # half of an escaped surrogate pair
-        raise _Unusable("invalid_utf8", f"{name} holds half of a surrogate pair") from None
+        raise Unusable("invalid_utf8", f"{name} holds half of a surrogate pair") from None
 
 
 def _turns(turns: Any) -> dict[str, str]:
     """Instruction and response of a single turn; the stored prompt stays as it is."""
     if turns is None:
-        raise _Unusable("missing_field", "conversations is missing")
+        raise Unusable("missing_field", "conversations is missing")
     if not isinstance(turns, list) or not all(isinstance(turn, Mapping) for turn in turns):
-        raise _Unusable("wrong_type", "conversations is no list of objects")
+        raise Unusable("wrong_type", "conversations is no list of objects")
     if len(turns) > 2:
-        raise _Unusable("multi_turn", f"{len(turns)} turns; only one question and its answer are read")
+        raise Unusable("multi_turn", f"{len(turns)} turns; only one question and its answer are read")
     if len(turns) < 2 or turns[0].get("from") not in _ASKS or turns[1].get("from") not in _ANSWERS:
-        raise _Unusable("missing_field", "a turn of human and one of gpt are due")
+        raise Unusable("missing_field", "a turn of human and one of gpt are due")
     return {"instruction": _text(turns[0], ("value",)), "response": _text(turns[1], ("value",))}

@@ -1,0 +1,1 @@
+"""The same selection as the service's, over files: `longstream curate`."""

@@ -1,0 +1,245 @@
+"""`longstream curate`: every format in, the k longest out as they came in, and an account of everything."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from longstream.cli import FAILED, USAGE, main
+
+RECORDS: list[dict[str, Any]] = [
+    {"id": "a", "instruction": "Say one.", "output": "One."},
+    {"id": "b", "instruction": "Tell much.", "output": "It is long, and it goes on. " * 3, "score": 4.5},
+    {
+        "id": "c",
+        "instruction": "Tell more.",
+        "output": "It is longer, and it goes on and on. " * 4,
+        "score": 5,
+    },
+    {"id": "d", "instruction": "Say two.", "output": "One, two."},
+]
+
+
+def table(records: Sequence[Any]) -> pa.Table:
+    return pa.table(
+        {name: [one.get(name) for one in records] for name in ("id", "instruction", "output", "score")}
+    )
+
+
+def lines(records: Sequence[Any]) -> bytes:
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+def curate(capsys: pytest.CaptureFixture[str], *words: str | Path) -> Any:
+    status = main(["curate", *map(str, words), "--json"])
+    assert status == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".ndjson.gz", ".jsonl.zst", ".json", ".json.gz", ".parquet"])
+def test_every_format_gives_the_same_records(
+    ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / f"pairs{ending}"
+    plain = (
+        json.dumps(RECORDS, indent=1).encode()
+        if ".json" in ending and "l" not in ending[:6]
+        else lines(RECORDS)
+    )
+    match path.suffix:
+        case ".gz":
+            path.write_bytes(gzip.compress(plain))
+        case ".zst":
+            path.write_bytes(zstandard.compress(plain))
+        case ".parquet":
+            pq.write_table(table(RECORDS), path)
+        case _:
+            path.write_bytes(plain)
+    account = curate(capsys, path, "--k", "2", "--output", tmp_path / "out.jsonl")
+    assert (account["seen"], account["kept"], account["shortest"]) == (4, 2, 27)
+    kept = [
+        {name: value for name, value in one.items() if value is not None}
+        for one in read(tmp_path / "out.jsonl")
+    ]
+    assert kept == [
+        {**RECORDS[1], "length": 27, "rank": 2},
+        {**RECORDS[2], "length": 44, "rank": 1},
+    ]
+
+
+def test_a_record_is_written_as_its_author_wrote_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "odd.jsonl", tmp_path / "out.jsonl"
+    odd = '{"n": 123456789012345678901234567890, "x": 1.0e2, "output" : "\\u00e9t\\u00e9 is warm" }'
+    path.write_text(f"{odd}\n\n")
+    curate(capsys, path, "--output", out)
+    assert out.read_text() == odd[:-2] + ', "length": 3, "rank": 1}\n'
+    again = tmp_path / "again.jsonl"
+    curate(capsys, out, "--metric", "chars", "--output", again)
+    assert read(again) == [{**json.loads(odd), "length": 11, "rank": 1}]
+
+
+def test_inputs_keep_their_order_and_no_file_counts_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("b", "a"):
+        (tmp_path / f"{name}.jsonl").write_bytes(lines([{"text": f"same length {name}"}] * 2))
+    account = curate(
+        capsys, tmp_path / "b.jsonl", tmp_path / "*.jsonl", "--k", "3", "--output", tmp_path / "out"
+    )
+    assert list(account["kept_by_input"].values()) == [2, 1]
+    assert [one["text"][-1] for one in read(tmp_path / "out")] == ["b", "b", "a"]
+    assert [one["rank"] for one in read(tmp_path / "out")] == [1, 2, 3]
+
+
+def test_parquet_goes_to_parquet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pq.write_table(table(RECORDS), tmp_path / "in.parquet")
+    curate(capsys, tmp_path / "in.parquet", "--k", "1", "--output", tmp_path / "out.parquet")
+    curate(capsys, tmp_path / "in.parquet", "--k", "all", "--output", tmp_path / "all.parquet")
+    assert set(pq.read_table(tmp_path / "all.parquet").column_names) == {*RECORDS[1], "length", "rank"}
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == [{**RECORDS[2], "length": 44, "rank": 1}]
+
+
+def test_standard_input_and_output(
+    capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines(RECORDS))))
+    assert main(["curate", "-", "--k", "1", "--output", "-"]) == 0
+    written = capsysbinary.readouterr()
+    assert json.loads(written.out)["id"] == "c"
+    assert b"kept 1 of 4" in written.err
+
+
+def test_what_cannot_be_used_is_counted_told_and_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "bad.jsonl"
+    wrong = [
+        b"{",
+        b"[1]",
+        b'"text"',
+        b'{"output": 7}',
+        b'{"output": " "}',
+        b'{"other": "x"}',
+        b'{"output": "\\ud800"}',
+    ]
+    path.write_bytes(b"\n".join([*wrong, b"\xff{}", lines(RECORDS)]))
+    account = curate(capsys, path)
+    assert account["kept"] == 4
+    assert account["rejected"] == {
+        "malformed": 3,
+        "wrong_type": 1,
+        "empty": 1,
+        "missing_field": 1,
+        "invalid_utf8": 2,
+    }
+    assert account["rejections"][3] == {
+        "reason": "wrong_type",
+        "file": str(path),
+        "record": 3,
+        "message": "response is no text but int",
+    }
+    path.write_bytes(wrong[0])
+    assert main(["curate", str(path)]) == USAGE
+
+
+def test_a_broken_file_gives_what_could_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "cut.jsonl.gz"
+    path.write_bytes(gzip.compress(lines(RECORDS) * 2_000, 0)[:100_000])
+    account = curate(capsys, path)
+    assert account["rejected"] == {"truncated": 1}
+    assert 700 < account["kept"] < 1_000
+
+
+def test_fields_that_take_the_place_of_the_response(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mixed.jsonl"
+    turns = [{"from": "human", "value": "Why?"}, {"from": "gpt", "value": "one two three"}]
+    mixed = [
+        {"conversations": turns, "output": "x"},
+        {"response": "one two", "output": "x x x x"},
+        {"document": "one"},
+    ]
+    path.write_bytes(lines(mixed))
+    curate(capsys, path, "--metric", "words", "--output", tmp_path / "out.jsonl")
+    assert [one["length"] for one in read(tmp_path / "out.jsonl")] == [3, 2, 1]
+    account = curate(capsys, path, "--metric", "words", "--field", "output", "--k", "all")
+    assert (account["longest"], account["kept"], account["rejected"]) == (4, 2, {"missing_field": 1})
+
+
+def test_other_selections_are_set_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "scored.jsonl"
+    path.write_bytes(
+        lines([{"output": "word " * n, "score": 5.0 if n % 10 == 0 else 4.5} for n in range(1, 101)])
+    )
+    words = (path, "--k", "20", "--metric", "words", "--compare", "random,score=score", "--seed", "7")
+    account = curate(capsys, *words)
+    random, score = account["compared"]
+    assert random["records"] == score["records"] == 20
+    assert 0 < random["shared"] < 20
+    assert score["shared"] >= 2
+    assert curate(capsys, *words)["compared"] == [random, score]
+    path.write_bytes(lines([{"output": "word", "score": "high"}]))
+    assert main(["curate", str(path), "--compare", "score=score"]) == USAGE
+
+
+@pytest.mark.parametrize(
+    ("wanted", "why"),
+    [
+        ("c", "left out, its length 44 is over 30"),
+        ("b", "kept, rank 1 of 2, length 27"),
+        ("a", "not kept, length 2; the last that is kept has 4"),
+        ("e", "no record has the id 'e'"),
+    ],
+)
+def test_it_says_why(wanted: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_bytes(lines(RECORDS))
+    account = curate(capsys, path, "--k", "2", "--max-length", "30", "--explain", wanted)
+    assert account["explained"][0].endswith(why)
+    assert account["too_long"] == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["nowhere.jsonl"],
+        ["{folder}"],
+        ["{folder}/notes.txt"],
+        ["{folder}/not.parquet"],
+        ["{folder}/in.jsonl", "--metric", "tokens"],
+        ["{folder}/in.jsonl", "--max-length", "0"],
+        ["{folder}/in.jsonl", "--compare", "best"],
+        ["{folder}/in.jsonl", "--json", "--output", "-"],
+    ],
+)
+def test_what_cannot_be_asked_for_is_said_in_one_line(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("notes.txt", "not.parquet", "in.jsonl"):
+        (tmp_path / name).write_bytes(lines(RECORDS))
+    assert main(["curate", *(word.format(folder=tmp_path) for word in words)]) in {USAGE, FAILED}
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", "not.parquet", "in.jsonl"}
+
+
+@pytest.mark.parametrize("k", ["0", "-1", "ten", "1000001"])
+def test_k_is_a_number_or_all(k: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["curate", "x.jsonl", "--k", k])
+    assert "a number from 1 to 1,000,000, or all" in capsys.readouterr().err

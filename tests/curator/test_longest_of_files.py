@@ -1,0 +1,136 @@
+"""The k longest of files are those of an exhaustive sort, whatever the order, the blocks and the number of files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from longstream_curator.files import blocks
+from longstream_curator.files.blocks import Block, json_blocks
+from longstream_curator.files.longest import ALL, Longest
+from longstream_curator.length import Metric, metric
+from tests.support.nltk_reference import PIECES
+
+METRICS = {name: metric(name) for name in ("nltk-words", "chars", "bytes", "words")}
+TEXTS = st.lists(PIECES, min_size=1, max_size=12).map("".join).filter(str.strip)
+FILES = st.lists(st.lists(TEXTS, max_size=12), min_size=1, max_size=3)
+Kept = list[tuple[int, int, int]]
+"""Length, input and place, longest first."""
+
+
+def exhaustively(files: Sequence[Sequence[str]], by: Metric, k: int, most: int, once: bool) -> Kept:
+    """What counting and sorting everything keeps."""
+    ranked = [
+        (by.count(text), source, place, text)
+        for source, file in enumerate(files)
+        for place, text in enumerate(file)
+    ]
+    ranked = sorted((one for one in ranked if one[0] <= most), key=lambda one: (-one[0], one[1], one[2]))
+    known: set[str] = set()
+    kept: Kept = []
+    for length, source, place, text in ranked:
+        if len(kept) < k and not (once and text in known):
+            kept.append((length, source, place))
+        known.add(text)
+    return kept
+
+
+def chosen(longest: Longest, parts: Sequence[tuple[int, Block]]) -> Kept:
+    for source, block in parts:
+        longest.take(source, block)
+    return [(one.length, one.source, one.place) for one in longest.chosen()]
+
+
+def in_parts(files: Sequence[Sequence[str]], size: int) -> list[tuple[int, Block]]:
+    lines = [
+        [(place, json.dumps({"output": text}).encode()) for place, text in enumerate(file)] for file in files
+    ]
+    before, blocks.BLOCK_BYTES = blocks.BLOCK_BYTES, size
+    try:
+        return [(source, block) for source, file in enumerate(lines) for block in json_blocks(file)]
+    finally:
+        blocks.BLOCK_BYTES = before
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Files in blocks of some size, and what is asked of them."""
+
+    files: list[list[str]]
+    name: str
+    k: int
+    block_bytes: int
+    once: bool
+    most: int | None
+
+
+CASES = st.builds(
+    Case,
+    files=FILES,
+    name=st.sampled_from(sorted(METRICS)),
+    k=st.sampled_from([1, 2, 5, 30, ALL]),
+    block_bytes=st.sampled_from([1, 60, 10_000]),
+    once=st.booleans(),
+    most=st.sampled_from([10, None]),
+)
+
+
+@settings(max_examples=400)
+@given(case=CASES, order=st.randoms(use_true_random=False))
+def test_they_are_those_of_an_exhaustive_sort(case: Case, order: Random) -> None:
+    parts = in_parts(case.files, case.block_bytes)
+    order.shuffle(parts)
+    longest = Longest(METRICS[case.name], case.k, "response" if case.once else "off", case.most)
+    expected = exhaustively(case.files, METRICS[case.name], case.k, case.most or 10**9, case.once)
+    assert chosen(longest, parts) == expected
+
+
+def test_most_responses_are_never_counted() -> None:
+    texts = [f"word {place} " * (place % 100 + 1) for place in range(5_000)]
+    longest = Longest(METRICS["nltk-words"], 10)
+    chosen(longest, in_parts([texts], 10_000_000))
+    assert longest.counted <= 60
+    assert longest.seen == 5_000
+
+
+def test_what_is_too_long_is_counted_whatever_is_kept() -> None:
+    texts = ["a " * length for length in range(1, 101)]
+    longest = Longest(METRICS["words"], 3, "off", 90)
+    assert [length for length, *_ in chosen(longest, in_parts([texts], 500))] == [90, 89, 88]
+    assert longest.too_long == 10
+
+
+@pytest.mark.parametrize(("mode", "kept"), [("off", 4), ("response", 2), ("pair", 3)])
+def test_equals_are_told_by_the_response_or_by_the_whole_pair(mode: str, kept: int) -> None:
+    pairs = [("ask", "long answer"), ("beg", "long answer"), ("ask", "long answer"), ("ask", "short")]
+    lines = [
+        (place, json.dumps({"instruction": instruction, "output": output}).encode())
+        for place, (instruction, output) in enumerate(pairs)
+    ]
+    longest = Longest(METRICS["words"], 10, mode)  # type: ignore[arg-type]
+    parts = [(0, block) for block in json_blocks(lines)]
+    assert len(chosen(longest, parts)) == kept
+    assert longest.duplicates == 4 - kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("once", [False, True])
+@pytest.mark.parametrize("k", [1, 10, 1_000, 10_000])
+@pytest.mark.parametrize("name", sorted(METRICS))
+def test_real_pairs_are_ranked_as_by_an_exhaustive_sort(
+    test_data: Path, name: str, k: int, once: bool
+) -> None:
+    records = json.loads((test_data / "alpaca" / "random_9k.json").read_text(encoding="utf-8"))
+    texts = [record["output"] for record in records if record["output"].strip()]
+    expected = exhaustively([texts], METRICS[name], k, 10**9, once)
+    assert (
+        chosen(Longest(METRICS[name], k, "response" if once else "off"), in_parts([texts], 1_000_000))
+        == expected
+    )
