@@ -69,6 +69,11 @@ bench: setup ## Run every benchmark, or one: BENCH=embedded_log
 	done; \
 	[ -z "$${failed:-}" ] || { echo "Failed:$$failed"; exit 1; }
 
+.PHONY: bench-curator
+bench-curator: setup ## Choosing the k longest of files beside parsing, NLTK, tokenizers, datasets, polars, duckdb; TOKENIZER=model JSON=1
+	@$(BIN)/python -m benchmarks.curator $(if $(INPUT),--input "$(INPUT)") $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)") \
+		$(if $(NLTK_DATA),--nltk-data "$(NLTK_DATA)") $(if $(K),--k $(K)) $(if $(JSON),--json)
+
 .PHONY: kafka
 kafka: setup ## Run a real Kafka broker and S3 gateway here until Ctrl-C (Java 17, Go); ONLY=kafka PORT=9092 DATA=folder
 	@$(BIN)/python -m scripts.local $(if $(ONLY),--only $(ONLY)) $(if $(PORT),--port $(PORT)) $(if $(DATA),--data "$(DATA)")

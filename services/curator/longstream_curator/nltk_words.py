@@ -20,6 +20,8 @@ from longstream_curator.word_bounds import close_bound, rough_bound
 # character on each side of a word at most: a shorter run with the same ends gives the same words.
 _LONG_SPACE = re.compile(r"(\s{4})\s+(\s{4})")
 _SPACES_BEYOND_ASCII = re.compile(r"[^\S\x00-\x7f]")
+_APART = re.compile(r"\s")
+_CLOSERS_AND_SPACES = END_MARKS + "".join(map(chr, filter(lambda code: chr(code).isspace(), range(0x3001))))
 _LETTERS = re.compile(rb"a+")
 _DIGITS = re.compile(rb"0+")
 
@@ -83,6 +85,9 @@ class NltkWords:
         )
         self._shapes = _Remembered[bytes](lambda shape: short[_DIGITS.sub(b"0", _LETTERS.sub(b"a", shape))])
         self._tails = _Remembered[str](lambda tail: count_words(_LONG_SPACE.sub(r"\1\2", tail)))
+        self._tail_shapes = _Remembered[bytes](
+            lambda shape: count_words(shape.decode("utf-8", "surrogatepass"))
+        )
         self._between = _Remembered[str](lambda context: count_words(f"{context}x") - 1)
 
     def count(self, text: str) -> int:
@@ -104,10 +109,11 @@ class NltkWords:
         return min(close_bound(text), len(text))
 
     def _sentence(self, sentence: str, contracted: bool) -> int:
-        head, last = _cut(sentence)
-        while last and not last.strip(END_MARKS) and head:
-            head, last = _cut(head)
-        total = self._tails[sentence[len(head) :]] if last else 0
+        head, tail = _cut(sentence)
+        if "'" in tail or contracted or (tail[:1] != " " and tail[:1].isspace()) or _APART.search(tail, 1):
+            total = self._tails[tail]
+        else:
+            total = self._tail_shapes[_shape(tail)]
         total += sum(map(self._shapes.__getitem__, _shapes(head)))
         for start, end in _peculiar(head, contracted):
             context = sentence[max(0, start - 1) : end + 1]
@@ -116,9 +122,10 @@ class NltkWords:
 
 
 def _cut(sentence: str) -> tuple[str, str]:
-    """What stands before the last word, and that word."""
-    parts = sentence.rsplit(None, 1)
-    return (parts[0], parts[1]) if len(parts) == 2 else ("", "".join(parts))
+    """What stands before the last word; and that word with the space before it and all that closes behind it."""
+    parts = sentence.rstrip(_CLOSERS_AND_SPACES).rsplit(None, 1)
+    head = parts[0] if len(parts) == 2 else ""
+    return head, sentence[len(head) :]
 
 
 def _peculiar(text: str, contracted: bool) -> Iterator[tuple[int, int]]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +33,9 @@ MAX_KNOWN_LETTERS = 40
 _FIELD = "select.tokenizer"
 _NORMAL, _USER_DEFINED = 1, 4
 _BPE = 2
+_LIKELY_TOKENS_PER_BYTE = 0.27
+# Letters and digits with the marks before them, or other characters with theirs.
+_WORDS = re.compile(rf"{MARK}*[^\W_]+|{MARK}*[\W_]+")
 
 
 class Tokens:
@@ -54,15 +59,14 @@ class Tokens:
         return self._encoder.count(text)
 
     def upper_bound(self, text: str, floor: int = 0) -> int:
-        """Of bytes, each a token by itself: how far the vocabulary joins them only its encoder can tell."""
-        del floor
-        return self._encoder.upper_bound(text)
+        """Of bytes, each a token by itself, or of a counted beginning and the bytes of the rest."""
+        return self._encoder.upper_bound(text, floor)
 
 
 class _Encoder(Protocol):
     def count(self, text: str) -> int: ...
 
-    def upper_bound(self, text: str) -> int: ...
+    def upper_bound(self, text: str, floor: int) -> int: ...
 
 
 class _Json:
@@ -73,7 +77,8 @@ class _Json:
     def count(self, text: str) -> int:
         return len(self._tokenizer.encode(text, add_special_tokens=False))
 
-    def upper_bound(self, text: str) -> int:
+    def upper_bound(self, text: str, floor: int) -> int:
+        del floor
         normalizer = self._tokenizer.normalizer
         size = _utf8_bytes(normalizer.normalize_str(text) if normalizer else text)
         # Elsewhere a piece of one byte may get a prefix mark of three bytes, each a token by byte fallback.
@@ -89,7 +94,8 @@ class _SentencePiece:
     def count(self, text: str) -> int:
         return len(self._processor.encode(text))
 
-    def upper_bound(self, text: str) -> int:
+    def upper_bound(self, text: str, floor: int) -> int:
+        del floor
         # Marks take the place of spaces there, three bytes each, and three tokens where the vocabulary lacks them.
         return _utf8_bytes(self._processor.normalize(text))
 
@@ -97,9 +103,11 @@ class _SentencePiece:
 class _ByUnits(dict[str, int]):
     """Tokens of each unit, for a vocabulary that lets units be counted apart; all are forgotten when too many."""
 
-    def __init__(self, processor: SentencePieceProcessor) -> None:
+    def __init__(self, processor: SentencePieceProcessor, words_stand_alone: bool) -> None:
+        """words_stand_alone: no piece has a letter or digit beside another character, but for the mark."""
         super().__init__()
         self._processor = processor
+        self._words_stand_alone = words_stand_alone
         self._line_break = self._encoded("\n") - 1  # the mark that the encoder puts before it is one token
         self[MARK] = 1
 
@@ -113,11 +121,25 @@ class _ByUnits(dict[str, int]):
             spaced = spaced.replace(f"{MARK} {MARK}", MARK + MARK)
         return sum(map(self.__getitem__, spaced.split(" ")))
 
-    def upper_bound(self, text: str) -> int:
-        return _utf8_bytes(text) + 1
+    def upper_bound(self, text: str, floor: int) -> int:
+        size = _utf8_bytes(text) + 1
+        if floor <= 0 or size < floor or MARK in text:
+            return size
+        # As much of the beginning as will most likely show that the rest cannot matter.
+        cut = text.find(" ", int((size - floor) / (1 - _LIKELY_TOKENS_PER_BYTE)))
+        while cut > 0 and text[cut - 1] == " ":
+            cut = text.find(" ", cut + 1)
+        if cut <= 0:
+            return self.count(text)
+        begun, rest = self.count(text[:cut]), text[cut:]
+        bound = begun + _utf8_bytes(rest) + 2  # a space is one token at most, as a mark or within one
+        return bound if bound < floor else begun + self.count(rest[1:])
 
     def __missing__(self, unit: str) -> int:
-        if unit.startswith(MARK):
+        words = _WORDS.findall(unit) if self._words_stand_alone else ()
+        if len(words) > 1:
+            count = sum(map(self.__getitem__, words))
+        elif unit.startswith(MARK):
             count = self._encoded(unit[1:].replace(MARK, " "))  # the first mark comes from the encoder
         elif unit == "\n":
             count = self._line_break
@@ -181,7 +203,11 @@ def _of_sentencepiece(raw: bytes, path: Path) -> _Encoder:
         raise InvalidInput(
             f"{path} is neither a tokenizer.json nor a SentencePiece model", field=_FIELD
         ) from error
-    return _ByUnits(processor) if _counts_by_units(model) else _SentencePiece(processor)
+    return (
+        _ByUnits(processor, _words_stand_alone(model))
+        if _counts_by_units(model)
+        else _SentencePiece(processor)
+    )
 
 
 def _counts_by_units(model: Any) -> bool:
@@ -200,4 +226,14 @@ def _counts_by_units(model: Any) -> bool:
         # These are found in the text before anything else, whatever they reach across.
         and not any(piece.type == _USER_DEFINED for piece in model.pieces)
         and not any(MARK in piece.lstrip(MARK) or ("\n" in piece and len(piece) > 1) for piece in pieces)
+    )
+
+
+def _words_stand_alone(model: Any) -> bool:
+    """Whether a border between a word and other characters is in no piece, as it is between units."""
+    return not any(
+        first != MARK != second and first.isalnum() != second.isalnum()
+        for piece in model.pieces
+        if piece.type == _NORMAL
+        for first, second in pairwise(piece.piece)
     )

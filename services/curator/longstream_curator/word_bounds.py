@@ -8,22 +8,29 @@ often as it occurs. Hypothesis attacks both bounds (tests/curator/test_nltk_word
 
 from __future__ import annotations
 
+# Frequent pairs of marks, no two of which can be the same pair.
+_SIDE_BY_SIDE = (b", ", b". ", b".\n", b"\n\n", b": ")
 _PLAIN = bytes(range(48, 58)) + bytes(range(65, 91)) + bytes(range(97, 123))
 
 
 def rough_bound(text: str, floor: int) -> int:
-    """Never below the number of word tokens, and most often half as much again; three passes over the bytes.
+    """Never below the number of word tokens, in English about a fifth above it; a few passes over the bytes.
 
     Here each byte that is no ASCII letter or digit is a mark, and a word if it is no space, and so is each run
-    between them. Within a run only contractions are cut that have no apostrophe: with one, the apostrophe, which was
-    counted as a word, is part of one. They are looked for where one in each run would reach the floor.
+    between them: one more than marks at most, and one less for each two marks side by side. Within a run only
+    contractions are cut that have no apostrophe: with one, the apostrophe, which was counted as a word, is part of one.
+    They take six bytes with what parts them, and are looked for where so many would reach the floor.
     """
     raw = text.encode("utf-8", "surrogatepass")
     marks = len(raw.translate(None, _PLAIN))
-    runs = marks + 1
-    total = runs + marks - raw.count(b" ")
-    if total + runs < floor:
-        return total + runs
+    total = 2 * marks + 1 - raw.count(b" ")
+    most = len(raw) // 6 + 1
+    if total + most < floor:
+        return total + most
+    if total >= floor:
+        total -= raw.count(b"\n") + sum(map(raw.count, _SIDE_BY_SIDE))
+    if total >= floor:
+        return total + most
     return total + sum(map(raw.lower().count, _CONTRACTIONS))
 
 
