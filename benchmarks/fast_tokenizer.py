@@ -14,11 +14,12 @@ def fast_tokenizer(path: Path) -> Tokenizer:
     model: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
     model.ParseFromString(path.read_bytes())
     rank = {piece.piece: place for place, piece in enumerate(model.pieces)}
+    # Joined in the order of their scores, as there; places in the vocabulary may be others.
     joined = [
-        (place, rank[piece[:cut]], piece[:cut], piece[cut:])
-        for piece, place in rank.items()
-        for cut in range(1, len(piece))
-        if piece[:cut] in rank and piece[cut:] in rank
+        (-one.score, rank[left], left, right)
+        for one in model.pieces
+        for left, right in ((one.piece[:cut], one.piece[cut:]) for cut in range(1, len(one.piece)))
+        if left in rank and right in rank
     ]
     merges = [(left, right) for _, _, left, right in sorted(joined)]
     tokenizer = Tokenizer(

@@ -34,8 +34,9 @@ _FIELD = "select.tokenizer"
 _NORMAL, _USER_DEFINED = 1, 4
 _BPE = 2
 _LIKELY_TOKENS_PER_BYTE = 0.27
-# Letters and digits with the marks before them, or other characters with theirs.
-_WORDS = re.compile(rf"{MARK}*[^\W_]+|{MARK}*[\W_]+")
+_SEPARATOR = "\x1f"
+# Letters and digits, or other characters, with what stands for the marks or the line break before them.
+_WORDS = re.compile(r"\n?\x1f*[^\W_]+|\n?\x1f*[\W_]+")
 
 
 class Tokens:
@@ -101,7 +102,11 @@ class _SentencePiece:
 
 
 class _ByUnits(dict[str, int]):
-    """Tokens of each unit, for a vocabulary that lets units be counted apart; all are forgotten when too many."""
+    """Tokens of each unit, for a vocabulary that lets units be counted apart; all are forgotten when too many.
+
+    A key is what follows a unit's first mark, with a separator for each further mark; or a line break and what follows
+    it without a mark. So texts are cut at single spaces, and stay one byte a character where they were.
+    """
 
     def __init__(self, processor: SentencePieceProcessor, words_stand_alone: bool) -> None:
         """words_stand_alone: no piece has a letter or digit beside another character, but for the mark."""
@@ -109,21 +114,21 @@ class _ByUnits(dict[str, int]):
         self._processor = processor
         self._words_stand_alone = words_stand_alone
         self._line_break = self._encoded("\n") - 1  # the mark that the encoder puts before it is one token
-        self[MARK] = 1
+        self._begin()
 
     def count(self, text: str) -> int:
-        if MARK in text:
+        if MARK in text or _SEPARATOR in text:
             return self._encoded(text)
         if not text:
             return 0
-        spaced = f" {text}".replace(" ", f" {MARK}").replace("\n", " \n ")
-        while f"{MARK} {MARK}" in spaced:
-            spaced = spaced.replace(f"{MARK} {MARK}", MARK + MARK)
-        return sum(map(self.__getitem__, spaced.split(" ")))
+        spaced = f" {text}"  # the encoder puts one there
+        if "  " in spaced:
+            spaced = spaced.replace("  ", f" {_SEPARATOR}").replace(f"{_SEPARATOR} ", _SEPARATOR * 2)
+        return sum(map(self.__getitem__, spaced.replace("\n", " \n").split(" "))) - 1
 
     def upper_bound(self, text: str, floor: int) -> int:
         size = _utf8_bytes(text) + 1
-        if floor <= 0 or size < floor or MARK in text:
+        if floor <= 0 or size < floor or MARK in text or _SEPARATOR in text:
             return size
         # As much of the beginning as will most likely show that the rest cannot matter.
         cut = text.find(" ", int((size - floor) / (1 - _LIKELY_TOKENS_PER_BYTE)))
@@ -132,25 +137,27 @@ class _ByUnits(dict[str, int]):
         if cut <= 0:
             return self.count(text)
         begun, rest = self.count(text[:cut]), text[cut:]
-        bound = begun + _utf8_bytes(rest) + 2  # a space is one token at most, as a mark or within one
+        bound = begun + _utf8_bytes(rest)
         return bound if bound < floor else begun + self.count(rest[1:])
 
-    def __missing__(self, unit: str) -> int:
-        words = _WORDS.findall(unit) if self._words_stand_alone else ()
+    def __missing__(self, key: str) -> int:
+        words = _WORDS.findall(key) if self._words_stand_alone else ()
         if len(words) > 1:
-            count = sum(map(self.__getitem__, words))
-        elif unit.startswith(MARK):
-            count = self._encoded(unit[1:].replace(MARK, " "))  # the first mark comes from the encoder
-        elif unit == "\n":
-            count = self._line_break
+            after = (self[f"\n{word}"] - self._line_break for word in words[1:])
+            count = self[words[0]] + sum(after)
+        elif key.startswith("\n"):
+            count = self._encoded(key) - 1
         else:
-            count = self._encoded(f"\n{unit}") - self._line_break - 1 if unit else 0
-        if len(unit) <= MAX_KNOWN_LETTERS:
+            count = self._encoded(key.replace(_SEPARATOR, " "))  # the first mark comes from the encoder
+        if len(key) <= MAX_KNOWN_LETTERS:
             if len(self) >= MAX_KNOWN_UNITS:
-                self.clear()
-                self[MARK] = 1
-            self[unit] = count
+                self._begin()
+            self[key] = count
         return count
+
+    def _begin(self) -> None:
+        self.clear()
+        self[""] = 1
 
     def _encoded(self, text: str) -> int:
         return len(self._processor.encode(text))
