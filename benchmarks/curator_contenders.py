@@ -1,8 +1,8 @@
 """Ours and others at the same work: the k longest responses of a file of JSON lines. One process for each run.
 
-`main` takes a name, a file, k, the folder of NLTK's data and a tokenizer, empty for what is not given. It prints one
-JSON object: the seconds that the work took, imports and models loaded before, the places of what was kept,
-and how many responses were counted exactly.
+`main` takes a name, a file, k, the folder of NLTK's data and a tokenizer, empty for what is not given. It prints a
+JSON object: the seconds that the work took, imports and models loaded before, the most memory held, the places of
+what was kept, and how many responses were counted exactly.
 """
 
 from __future__ import annotations
@@ -11,15 +11,17 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from longstream_curator.files.curate import Curation, curate
 from longstream_curator.files.inputs import sources
 from longstream_curator.files.longest import Longest
+from longstream_curator.files.progress import Progress
 from longstream_curator.length import metric
 from longstream_curator.punkt import punkt_folder, read_punkt
 
@@ -67,9 +69,7 @@ def ours(name: str) -> Callable[[Task], Work]:
 
         def work() -> Told:
             longest = Longest(used, task.k)
-            for number, source in enumerate(sources([str(task.file)])):
-                for block in source.blocks("", lambda _: None):
-                    longest.take(number, block)
+            curate(sources([str(task.file)]), "", Curation(longest=longest), Progress(0, sys.stderr))
             return Told(sorted(one.place for one in longest.chosen()), longest.counted, longest.seen)
 
         return work
@@ -188,4 +188,10 @@ def main() -> None:
     started = time.perf_counter()
     told = work()
     seconds = time.perf_counter() - started
-    print(json.dumps({"seconds": seconds, "kept": told.kept, "counted": told.counted, "seen": told.seen}))
+    print(json.dumps({"seconds": seconds, "peak_mb": _peak_mb(), **asdict(told)}))
+
+
+def _peak_mb() -> float:
+    """The most memory that this program held, as Linux tells it; what its parent held before does not count."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024

@@ -48,7 +48,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     option("--max-length", type=int, metavar="N", help="leave longer ones out, so that training cuts nothing")
     option("--field", default="", metavar="NAME", help="the field to rank by")
-    option("--output", default="", metavar="FILE", help="where to write, as .jsonl or .parquet; - for stdout")
+    option(
+        "--output",
+        default="",
+        metavar="FILE",
+        help="where to write, as .jsonl or .parquet; - for stdout; without it only the account is printed",
+    )
     option("--compare", default="", metavar="LIST", help="random, score=FIELD: how other selections overlap")
     option("--seed", type=int, default=0, metavar="N", help="of the draws that --compare makes (%(default)s)")
     option("--explain", default="", metavar="ID", help="say why the record of that id was kept or not")

@@ -75,4 +75,5 @@ def curate(inputs: Sequence[Source], name: str, curation: Curation, progress: Pr
         for block in source.blocks(name, progress.at):
             curation.take(number, source, block)
             progress.records = curation.longest.seen
+            del block  # it would be held until there is another
         progress.next_input()

@@ -50,11 +50,11 @@ class Progress:
     def line(self) -> str:
         """What is shown."""
         read, seconds = self._before + self._here, max(self.seconds, 1e-9)
-        text = f"{self.records:,} records, {read / 1e6:,.1f} MB"
+        size = f" of {self._size / 1e6:,.1f}" if self._size else ""
+        text = f"{read / 1e6:,.1f}{size} MB, {read / 1e6 / seconds:,.0f} MB/s, {self.records:,} records"
         if self._size and read:
-            left = max(0.0, (self._size - read) * seconds / read)
-            text += f" of {self._size / 1e6:,.1f} MB, {left:,.0f} s left"
-        return f"{text}, {self.records / seconds:,.0f} records/s"
+            text += f", {max(0.0, (self._size - read) * seconds / read):,.0f} s left"
+        return text
 
     def _show(self) -> None:
         now = time.monotonic()
