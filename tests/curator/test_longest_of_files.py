@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from longstream.data.shapes import Unusable, response_of
 from longstream_curator.files import blocks
 from longstream_curator.files.blocks import Block, json_blocks
 from longstream_curator.files.longest import ALL, Longest
 from longstream_curator.length import Metric, metric
+from longstream_curator.selection import Dedup
+from longstream_curator.tokens import Tokens
 from tests.support.nltk_reference import PIECES
+from tests.support.sentencepiece_model import a_model
 
 METRICS = {name: metric(name) for name in ("nltk-words", "chars", "bytes", "words")}
 TEXTS = st.lists(PIECES, min_size=1, max_size=12).map("".join).filter(str.strip)
@@ -120,17 +127,26 @@ def test_equals_are_told_by_the_response_or_by_the_whole_pair(mode: str, kept: i
     assert longest.duplicates == 4 - kept
 
 
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory: pytest.TempPathFactory) -> Metric:
+    """By a SentencePiece model whose words can be counted apart."""
+    counted = Tokens(a_model(tmp_path_factory.mktemp("tokens")))
+    assert counted.counts_by_units
+    return counted
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("once", [False, True])
-@pytest.mark.parametrize("k", [1, 10, 1_000, 10_000])
-@pytest.mark.parametrize("name", sorted(METRICS))
-def test_real_pairs_are_ranked_as_by_an_exhaustive_sort(
-    test_data: Path, name: str, k: int, once: bool
+@pytest.mark.parametrize("name", [*sorted(METRICS), "tokens"])
+@pytest.mark.parametrize("file", ["alpaca/random_9k.json", "alpaca/score_1k.json", "lima/lima_1k.json"])
+def test_real_responses_are_ranked_as_by_an_exhaustive_sort(
+    test_data: Path, tokens: Metric, file: str, name: str
 ) -> None:
-    records = json.loads((test_data / "alpaca" / "random_9k.json").read_text(encoding="utf-8"))
-    texts = [record["output"] for record in records if record["output"].strip()]
-    expected = exhaustively([texts], METRICS[name], k, 10**9, once)
-    assert (
-        chosen(Longest(METRICS[name], k, "response" if once else "off"), in_parts([texts], 1_000_000))
-        == expected
-    )
+    responses = []
+    for record in json.loads((test_data / file).read_text(encoding="utf-8")):
+        with suppress(Unusable):
+            responses.append(response_of(record))
+    by = tokens if name == "tokens" else METRICS[name]
+    parts = in_parts([responses], 1_000_000)
+    for k, dedup in itertools.product([1, 10, 1_000, 10_000], get_args(Dedup)):
+        expected = exhaustively([responses], by, k, 10**9, dedup != "off")
+        assert chosen(Longest(by, k, dedup), parts) == expected, (k, dedup)

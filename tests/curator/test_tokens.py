@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from pydoc_data.topics import topics
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from longstream.errors import InvalidInput, NotFound
 from longstream_curator import tokens as tokens_module
 from longstream_curator.length import metric
 from longstream_curator.tokens import MARK, Tokens
+from tests.support.sentencepiece_model import LINES, a_model
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 # Spaces in runs, line breaks, the mark itself, bytes that no piece has, words that the models were trained on.
@@ -37,26 +37,6 @@ PIECES = st.sampled_from(
     ]
 )
 NASTY = st.lists(PIECES, max_size=30).map("".join)
-LINES = [line for text in topics.values() for line in text.splitlines() if line.strip()]
-
-
-def a_model(folder: Path, **options: Any) -> Path:
-    """A SentencePiece model of Python's own help texts."""
-    told: dict[str, Any] = {
-        "model_type": "bpe",
-        "byte_fallback": True,
-        "normalization_rule_name": "identity",
-        "remove_extra_whitespaces": False,
-        **options,
-    }
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(LINES),
-        model_prefix=str(folder / "model"),
-        vocab_size=900,
-        minloglevel=2,
-        **told,
-    )
-    return folder / "model.model"
 
 
 @pytest.fixture(scope="module")

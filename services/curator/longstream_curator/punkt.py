@@ -39,7 +39,9 @@ END_MARKS = "])}>\"'»”’"
 _NUMERIC = re.compile(r"^-?[.,]?\d[\d,.-]*\.?$")
 _DOTS = re.compile(r"\.{2,}")
 _INITIAL = re.compile(r"[^\W\d]\.")
+_MAY_CLOSE = END_MARKS + "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 _RARE_SPACES = "\t\r\v\f"
+_PLAIN = -1
 _PAUSES = frozenset(";:,.!?")
 
 
@@ -61,6 +63,7 @@ class Punkt:
         self._known = parameters
         # A plain word before a full stop ends a sentence, unless it is one of these.
         self._special = parameters.abbreviations | {first for first, _ in parameters.collocations}
+        self._never_plain = self._special | apart
         self._apart = re.compile("|".join(map(re.escape, sorted(apart))) or "(?!)", re.IGNORECASE)
 
     def sentences(self, text: str) -> Iterator[str]:
@@ -79,7 +82,10 @@ class Punkt:
     def _spans(self, text: str, *, join: bool) -> Iterator[tuple[int, int, int]]:
         """Start, stop, and full stops inside at which sentences were joined."""
         start = stops = 0
-        for mark, word in _possible_ends(text):
+        for mark, word in _possible_ends(text, self._never_plain if join else None):
+            if word == _PLAIN:
+                stops += 1
+                continue
             end = mark + 1
             following = _NEXT.match(text, end)
             if not self._breaks(text, word, end, following.end() if following else end + 1):
@@ -156,8 +162,13 @@ class Punkt:
         return word[0].islower() and (bool(context & _ANY_UPPER) or not context & _START_LOWER)
 
 
-def _possible_ends(text: str) -> Iterator[tuple[int, int]]:
-    """Every mark that may end a sentence, of marks in one word the last, and where the word before it starts."""
+def _possible_ends(text: str, never_plain: frozenset[str] | None) -> Iterator[tuple[int, int]]:
+    """Every mark that may end a sentence, of marks in one word the last, and where the word before it starts.
+
+    never_plain: where given, the place of a word is _PLAIN if it is one of ASCII letters alone, and none of these,
+    and if after its full stop comes a space or line break, and then nothing that could close a sentence; and
+    other marks behind such words are left out. This is most of what a text has, and here it costs least.
+    """
     rare = [space for space in _RARE_SPACES if space in text]
     mark = -1  # the last mark seen, not given yet
     word = since = 0
@@ -172,8 +183,22 @@ def _possible_ends(text: str) -> Iterator[tuple[int, int]]:
         begun = space + 1 if space > since else word
         if begun >= mark >= 0:
             yield mark, word
-        mark = since = here
-        word = begun
+        since, word = here, begun
+        if (
+            never_plain is not None
+            and text[here + 1] in " \n"
+            and text[here + 2] not in _MAY_CLOSE
+            and (before := text[begun:here]).isalpha()
+            and before.isascii()
+            and len(before) > 1
+            and before.lower() not in never_plain
+        ):
+            # White space follows, so no later mark can be in the same word.
+            mark = -1
+            if text[here] == ".":
+                yield here, _PLAIN
+        else:
+            mark = here
     if mark >= 0:
         yield mark, word
 
