@@ -12,7 +12,8 @@ import pytest
 from kafka import KafkaProducer, TopicPartition
 from kafka import errors as kafka_errors
 
-from longstream.bus import Partition, Subscription, Topic
+from longstream.bus import Output, Partition, Subscription, Topic
+from longstream.bus.kafka import transactions
 from longstream.bus.kafka.bus import KafkaBus
 from longstream.bus.kafka.roll import present_member_id, strike_off
 from longstream.bus.kafka.transactions import Transactions
@@ -79,6 +80,32 @@ def test_a_commit_that_did_not_take_place_wrote_nothing_and_can_be_repeated(
         records = take(subscription, 10)
         cluster.losses.append(before)
         with pytest.raises(Unavailable):
+            subscription.commit(copies(records, f"{group}-out"), ends_of(records))
+        assert contents(bus, f"{group}-out") == []
+        subscription.commit(copies(records, f"{group}-out"), ends_of(records))
+        assert keys(contents(bus, f"{group}-out")) == keys(records)
+
+
+def test_a_client_that_begins_anew_in_the_midst_of_a_commit_wrote_nothing_and_it_can_be_repeated(
+    broker: LocalBroker, group: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(broker, group) as (bus, _cluster, subscription):
+        records = take(subscription, 10)
+        real = transactions.send
+
+        def after_a_failed_batch(producer: KafkaProducer, output: Output) -> Any:
+            monkeypatch.setattr(transactions, "send", real)
+            sent = real(producer, output)
+            manager = producer._transaction_manager
+            manager.bump_producer_id_and_epoch()
+            until = time.monotonic() + 20.0
+            while manager._current_state.name != "READY":
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            return sent
+
+        monkeypatch.setattr(transactions, "send", after_a_failed_batch)
+        with pytest.raises(Unavailable, match="lost its transaction"):
             subscription.commit(copies(records, f"{group}-out"), ends_of(records))
         assert contents(bus, f"{group}-out") == []
         subscription.commit(copies(records, f"{group}-out"), ends_of(records))
