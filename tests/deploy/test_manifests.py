@@ -224,7 +224,7 @@ def test_images_begin_alike_so_that_they_share_what_is_large() -> None:
     assert len({between(text, "FROM ${BASE}", "FROM tools AS distributions") for text in texts.values()}) == 1
     with_torch = [text for service, text in texts.items() if service != "curator"]
     assert (
-        len({between(text, "FROM runtime AS image", "# What this service alone") for text in with_torch}) == 1
+        len({between(text, "FROM runtime AS torch", "# What this service alone") for text in with_torch}) == 1
     )
 
 
