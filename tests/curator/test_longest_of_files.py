@@ -127,6 +127,15 @@ def test_equals_are_told_by_the_response_or_by_the_whole_pair(mode: str, kept: i
     assert longest.duplicates == 4 - kept
 
 
+def test_equal_answers_to_other_questions_are_other_pairs() -> None:
+    asked = [
+        [{"from": "human", "value": question}, {"from": "gpt", "value": "so it is"}] for question in "aab"
+    ]
+    lines = [(place, json.dumps({"conversations": turns}).encode()) for place, turns in enumerate(asked)]
+    longest = Longest(METRICS["words"], 10, "pair")
+    assert [place for _, _, place in chosen(longest, [(0, block) for block in json_blocks(lines)])] == [0, 2]
+
+
 @pytest.fixture(scope="module")
 def tokens(tmp_path_factory: pytest.TempPathFactory) -> Metric:
     """By a SentencePiece model whose words can be counted apart."""

@@ -63,7 +63,10 @@ class Account:
         lines.append(f"  counted exactly: {self.counted:,} ({share:.1%}); the others could not be among them")
         if len(self.inputs) > 1:
             lines += [f"  {path}: {self.kept[path]:,} kept" for path in self.inputs]
-        for count, what in ((self.too_long, "longer than --max-length"), (self.duplicates, "duplicates")):
+        for count, what in (
+            (self.too_long, "longer than --max-length"),
+            (self.duplicates, "equal to one that is kept"),
+        ):
             lines += [f"  left out, {what}: {count:,}"] if count else []
         lines += [f"  not usable, {reason}: {count:,}" for reason, count in self.rejected.most_common()]
         lines += [

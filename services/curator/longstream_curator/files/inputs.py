@@ -42,11 +42,6 @@ class Source:
     form: Literal["lines", "array", "rows"]
     size: int
 
-    @property
-    def name(self) -> str:
-        """As a pipeline file would name it: the file's name without its endings."""
-        return "stdin" if self.path == STDIN else _plain(Path(self.path)).stem
-
     def blocks(self, field: str, at: Callable[[int], None]) -> Iterator[Block]:
         """Its records. field: the response's, or empty; at: told how many bytes of the file have been read."""
         if self.form == "rows":

@@ -6,6 +6,7 @@ falls below it by a bound (`length.py`), whatever the order of the file. What is
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class Longest:
         """Responses whose exact length was needed."""
         self.too_long = 0
         self.duplicates = 0
+        """Of those that were counted, which gave way to an equal one."""
 
     @property
     def cut_off(self) -> int:
@@ -102,5 +104,5 @@ class Longest:
             return dedup_key(self._dedup, response=block.responses[at])
         record = block.records[at]
         fields: Mapping[str, Any] = decoded(record) if isinstance(record, bytes) else record
-        asked = {name: str(fields.get(name) or "") for name in ("instruction", "input")}
-        return dedup_key("pair", response=block.responses[at], **asked)
+        asked = [fields.get(name) for name in ("instruction", "input", "conversations")]
+        return dedup_key("pair", response=block.responses[at], instruction=json.dumps(asked, default=str))
