@@ -112,7 +112,8 @@ class Curators:
         return name
 
     def settle(self) -> None:
-        """Let the last cut become final and all work end; then end the processes."""
+        """Let a third cut be asked for at least, the last one become final and all work end; then end the processes."""
+        self.crew.until(lambda: len(self.releases) > 2 or bool(self._wrong), 2 * PATIENCE_S, "the third cut")
         self._ending.set()
         for thread in self._threads:
             self.crew.until(lambda thread=thread: not thread.is_alive(), 2 * PATIENCE_S, "the last cut")  # type: ignore[misc]
