@@ -34,8 +34,13 @@ STALE = (
 """The group has moved on: the member must learn what it still owns before it may commit."""
 REPLACED = (kafka_errors.FencedInstanceIdError,)
 """Another process has joined under the member's name."""
-OUTBID = (kafka_errors.ProducerFencedError, kafka_errors.InvalidProducerEpochError)
-"""Another producer has the transactional id, or the broker gave this one's transaction up."""
+OUTBID = (
+    kafka_errors.ProducerFencedError,
+    kafka_errors.InvalidProducerEpochError,
+    # After a batch that failed the client may raise its epoch on its own, and then knows no transaction (seen).
+    kafka_errors.IllegalStateError,
+)
+"""Another producer has the transactional id, or this one's transaction was given up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -189,9 +189,6 @@ def translated() -> Iterator[None]:
         raise Refused(
             f"Kafka does not let the user in any more: check {PREFIX}USERNAME and the password"
         ) from error
-    except kafka_errors.IllegalStateError as error:
-        # After a batch that failed the client may begin anew on its own, and then knows no transaction (seen).
-        raise Unavailable(f"Kafka's client has lost its transaction ({error}); try again") from error
     except kafka_errors.KafkaError as error:
         if getattr(error, "retriable", False):
             raise Unavailable(f"Kafka does not answer: {type(error).__name__}; try again") from error

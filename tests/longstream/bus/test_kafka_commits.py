@@ -105,7 +105,7 @@ def test_a_client_that_begins_anew_in_the_midst_of_a_commit_wrote_nothing_and_it
             return sent
 
         monkeypatch.setattr(transactions, "send", after_a_failed_batch)
-        with pytest.raises(Unavailable, match="lost its transaction"):
+        with pytest.raises(Unavailable, match="did not take the commit"):
             subscription.commit(copies(records, f"{group}-out"), ends_of(records))
         assert contents(bus, f"{group}-out") == []
         subscription.commit(copies(records, f"{group}-out"), ends_of(records))
