@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from longstream.commands.terminal import TerminalLine
 from longstream_curator.files.curate import Curation, curate
 from longstream_curator.files.inputs import sources
 from longstream_curator.files.longest import Longest
@@ -69,7 +70,12 @@ def ours(name: str) -> Callable[[Task], Work]:
 
         def work() -> Told:
             longest = Longest(used, task.k)
-            curate(sources([str(task.file)]), "", Curation(longest=longest), Progress(0, sys.stderr))
+            curate(
+                sources([str(task.file)]),
+                "",
+                Curation(longest=longest),
+                Progress(0, TerminalLine(sys.stderr)),
+            )
             return Told(sorted(one.place for one in longest.chosen()), longest.counted, longest.seen)
 
         return work
@@ -79,15 +85,9 @@ def ours(name: str) -> Callable[[Task], Work]:
 
 def nltk(task: Task) -> Work:
     """NLTK's word_tokenize of every response, then a sort: the paper's way."""
-    from nltk.tokenize.destructive import NLTKWordTokenizer
+    from tests.support.nltk_reference import counter
 
-    from tests.support.nltk_reference import sentence_tokenizer
-
-    words, sentences = NLTKWordTokenizer(), sentence_tokenizer(read_punkt(punkt_folder(task.nltk_data)))
-
-    def count(text: str) -> int:
-        return sum(len(words.tokenize(sentence)) for sentence in sentences.tokenize(text))
-
+    count = counter(read_punkt(punkt_folder(task.nltk_data)))
     return lambda: _sorted(task, ((place, count(text)) for place, text in _responses(task.file)))
 
 

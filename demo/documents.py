@@ -29,6 +29,6 @@ def sendable(items: Iterator[Item], folder: Path | None, account: Account) -> It
     """The items that can be sent; the others are told to the account."""
     for item in items:
         if isinstance(item, Rejected):
-            account.unusable(folder or Path(PYDOC_SOURCE), item)
+            account.rejections.unusable(folder or Path(PYDOC_SOURCE), item)
         else:
             yield item

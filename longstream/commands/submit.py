@@ -5,21 +5,19 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 from longstream.client import Client, SubmitReport
 from longstream.commands.common import Subparsers, client, remote_command, show
+from longstream.commands.rejections import Rejections
+from longstream.commands.terminal import TerminalLine
 from longstream.data import FORMATS, Document, Item, Origin, Pair, Rejected, open_source
 from longstream.errors import SuiteError
 
-_SHOWN = 20
-_TOLD = 1_000
-_TICK_S = 0.2
 _NO_INSTRUCTION = {
     "reason": "no_instruction",
     "message": "it brings no instruction; leave --pairs out to have one written",
@@ -39,7 +37,7 @@ def register(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Send everything; 2 if there was something and nothing of it was accepted, else 0."""
-    account = Account(sys.stderr if sys.stderr.isatty() else None)
+    account = Account(TerminalLine(sys.stderr))
     origin = Origin(source=args.source, licence=args.licence)
     sources = [open_source(path, args.format, origin=origin) for path in args.paths]
     try:
@@ -50,46 +48,31 @@ def run(args: argparse.Namespace) -> int:
         print(f"stopped after {account.so_far} accepted; the same again doubles nothing", file=sys.stderr)
         raise
     finally:
-        account.end()
+        account.terminal.clear()
     show(args, account.document(), account.text)
-    return 0 if account.accepted or not account.rejected else 2
+    return 0 if account.accepted or not account.rejections.total else 2
 
 
 @dataclass(slots=True)
 class Account:
     """What became of everything that was read, here and by the service; told on the terminal as it goes."""
 
-    terminal: TextIO | None = None
+    terminal: TerminalLine = field(default_factory=TerminalLine)
     accepted: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-    told: list[dict[str, Any]] = field(default_factory=list)
+    rejections: Rejections = field(default_factory=Rejections)
     bytes: int = 0
     began_s: float = field(default_factory=time.monotonic)
     _current: SubmitReport = field(default_factory=SubmitReport)
-    _shown_s: float = 0.0
-
-    @property
-    def rejected(self) -> int:
-        """Records that were not accepted, whoever refused them."""
-        return self.reasons.total()
 
     @property
     def so_far(self) -> int:
         """Accepted records, those of the submission under way included."""
         return self.accepted + self._current.accepted
 
-    def unusable(self, path: Path, item: Rejected) -> None:
-        """Count a record that was never sent."""
-        self._reject(item.reason, {"file": str(path), "record": item.source_index, "message": item.message})
-
     def progress(self, report: SubmitReport) -> None:
         """Show the report so far."""
         self._current = report
-        now = time.monotonic()
-        if self.terminal is not None and now - self._shown_s >= _TICK_S:
-            self._shown_s = now
-            self.terminal.write(f"\r\x1b[K{self._line()}")
-            self.terminal.flush()
+        self.terminal.show(self._line)
 
     def add(self, report: SubmitReport) -> None:
         """Count a finished submission."""
@@ -97,54 +80,28 @@ class Account:
         self.accepted += report.accepted
         self.bytes += report.bytes
         for rejection in report.rejections:
-            fact = {"record": rejection.index, "message": rejection.message}
+            fact: dict[str, Any] = {"record": rejection.index, "message": rejection.message}
             if rejection.external_id:
                 fact["external_id"] = rejection.external_id
-            self._reject(rejection.reason, fact)
-        self.reasons["not told one by one"] += report.rejected - len(report.rejections)
-        self.reasons = +self.reasons
-
-    def end(self) -> None:
-        """Clear the terminal's line."""
-        if self.terminal is not None:
-            self.terminal.write("\r\x1b[K")
+            self.rejections.add(rejection.reason, fact)
+        if untold := report.rejected - len(report.rejections):
+            self.rejections.reasons["not told one by one"] += untold
 
     def document(self) -> dict[str, Any]:
         """The account as plain values."""
-        return {
-            "accepted": self.accepted,
-            "rejected": self.rejected,
-            "reasons": dict(self.reasons),
-            "rejections": self.told,
-            "seconds": round(time.monotonic() - self.began_s, 3),
-        }
+        seconds = round(time.monotonic() - self.began_s, 3)
+        return {"accepted": self.accepted, **self.rejections.document(), "seconds": seconds}
 
     def text(self) -> str:
         """The account for people."""
-        lines = [self._line()]
-        lines += [f"  {reason}: {count:,}" for reason, count in self.reasons.most_common()]
-        lines += [_told(fact) for fact in self.told[:_SHOWN]]
-        if len(self.told) > _SHOWN:
-            lines.append(f"  and {self.rejected - _SHOWN:,} more; --json tells up to {_TOLD:,}")
-        return "\n".join(lines)
-
-    def _reject(self, reason: str, fact: dict[str, Any]) -> None:
-        self.reasons[reason] += 1
-        if len(self.told) < _TOLD:
-            self.told.append({"reason": reason, **fact})
+        return "\n".join([self._line(), *self.rejections.lines()])
 
     def _line(self) -> str:
         seconds = max(time.monotonic() - self.began_s, 1e-9)
         accepted = self.so_far
-        rejected = self.rejected + self._current.rejected
+        rejected = self.rejections.total + self._current.rejected
         rate, megabytes = accepted / seconds, (self.bytes + self._current.bytes) / 1e6
         return f"{accepted:,} accepted, {rejected:,} rejected, {rate:,.0f} per second, {megabytes:,.1f} MB"
-
-
-def _told(fact: dict[str, Any]) -> str:
-    name = fact.get("external_id") or ("" if fact["record"] is None else f"record {fact['record']}")
-    where = " ".join(word for word in (fact.get("file", ""), name) if word)
-    return f"  {where}: {fact['message']} ({fact['reason']})"
 
 
 def submit(services: Client, items: Iterable[Document | Pair], account: Account) -> None:
@@ -160,8 +117,8 @@ def submit(services: Client, items: Iterable[Document | Pair], account: Account)
 def _readable(items: Iterable[Item], path: Path, account: Account, pairs: bool) -> Iterator[Document | Pair]:
     for item in items:
         if isinstance(item, Rejected):
-            account.unusable(path, item)
+            account.rejections.unusable(path, item)
         elif pairs and isinstance(item, Document):
-            account.unusable(path, Rejected(source_index=item.source_index, **_NO_INSTRUCTION))
+            account.rejections.unusable(path, Rejected(source_index=item.source_index, **_NO_INSTRUCTION))
         else:
             yield item

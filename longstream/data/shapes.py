@@ -67,7 +67,7 @@ class Reading:
         about: dict[str, Any] = {
             "source": self.origin.source,
             "source_index": index,
-            "external_id": _external_id(record),
+            "external_id": external_id(record),
             "licence": _text(record, LICENCE, default=self.origin.licence),
             "provenance": self._provenance(record),
         }
@@ -149,7 +149,8 @@ def _text(record: Mapping[str, Any], names: tuple[str, ...], default: str | None
     return value
 
 
-def _external_id(record: Mapping[str, Any]) -> str:
+def external_id(record: Mapping[str, Any]) -> str:
+    """What the record calls itself; empty if nothing. Raises Unusable."""
     value = "" if record.get("id") is None else str(record["id"])
     _check_utf8("id", value)
     return value

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import Literal, cast
 
-from longstream.data.containers import Flaw, array_records, line_records
+from longstream.data.containers import array_records, line_records
 from longstream.data.folder import SUFFIXES, file_item, folder_items
+from longstream.data.opening import opened, plain, until_broken
 from longstream.data.records import Item, Origin, ReadLimits
 from longstream.data.shapes import Reading, Shape, rejected
 from longstream.errors import InvalidInput, NotFound
@@ -22,8 +22,8 @@ FORMATS = {
     "text": "a folder of text and Markdown files, or one of them",
 }
 
-_Form = Literal["array", "jsonl", "parquet", "text"]
-_BY_SUFFIX: dict[str, _Form] = {
+Form = Literal["array", "jsonl", "parquet", "text"]
+BY_SUFFIX: Mapping[str, Form] = {
     ".json": "array",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -43,7 +43,7 @@ def open_source(
 ) -> Iterator[Item]:
     """Read records one by one in bounded memory; what cannot be used comes out as Rejected, in its place.
 
-    format: a key of FORMATS, or auto to go by the path's ending. JSON may be compressed by gzip (.gz).
+    format: a key of FORMATS, or auto to go by the path's ending. JSON may be compressed, by gzip (.gz) or zstd (.zst).
     Raises NotFound for a path that does not exist, InvalidInput for an unknown format or, when the first
     record is asked for, a file of another format.
     """
@@ -57,22 +57,22 @@ def open_source(
             if path.is_dir()
             else iter([file_item(path, path.name, named, limits)])
         )
-        return _to_the_end(items)
+        return until_broken(items, partial(rejected, None))
     reading = Reading(origin=named, limits=limits, shape=_SHAPES.get(format, "any"), file=path.name)
-    return _to_the_end(_file_items(path, form, reading))
+    return until_broken(_file_items(path, form, reading), partial(rejected, None))
 
 
-def _form(path: Path, format: str) -> _Form:
+def _form(path: Path, format: str) -> Form:
     """How the file is laid out. Raises InvalidInput with what is known."""
     known = "; ".join(f"{name}: {meaning}" for name, meaning in FORMATS.items())
     if format != "auto":
         if format not in FORMATS:
             raise InvalidInput(f"there is no format {format!r}. Known are {known}", field="format")
-        form = cast(_Form, "array" if format in _SHAPES else format)
+        form = cast(Form, "array" if format in _SHAPES else format)
     elif path.is_dir():
         form = "text"
-    elif (suffix := _plain(path).suffix.lower()) in _BY_SUFFIX:
-        form = _BY_SUFFIX[suffix]
+    elif (suffix := plain(path).suffix.lower()) in BY_SUFFIX:
+        form = BY_SUFFIX[suffix]
     else:
         raise InvalidInput(f"the ending of {path.name} tells no format. Known are {known}", field="format")
     if path.is_dir() and form != "text":
@@ -82,16 +82,11 @@ def _form(path: Path, format: str) -> _Form:
     return form
 
 
-def _plain(path: Path) -> Path:
-    """The path without the ending of a compressed file."""
-    return path.with_suffix("") if path.suffix == ".gz" else path
-
-
 def _stem(path: Path) -> str:
-    return path.resolve().name if path.is_dir() else _plain(path).stem
+    return path.resolve().name if path.is_dir() else plain(path).stem
 
 
-def _file_items(path: Path, form: _Form, reading: Reading) -> Iterator[Item]:
+def _file_items(path: Path, form: Form, reading: Reading) -> Iterator[Item]:
     if form == "parquet":
         # Arrow takes long to import and only this format needs it.
         from longstream.data.parquet import parquet_items
@@ -99,20 +94,6 @@ def _file_items(path: Path, form: _Form, reading: Reading) -> Iterator[Item]:
         yield from parquet_items(path, reading)
         return
     records = array_records if form == "array" else line_records
-    with _open(path) as file:
+    with opened(path) as file:
         for index, raw in records(file, reading.limits.max_record_bytes):
             yield reading.parse(index, raw)
-
-
-def _open(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
-
-
-def _to_the_end(items: Iterator[Item]) -> Iterator[Item]:
-    """A file or folder that breaks while it is read ends with a rejection that says so."""
-    try:
-        yield from items
-    except (EOFError, zlib.error, gzip.BadGzipFile):
-        yield rejected(None, Flaw("truncated", "the file is broken here; what came before has been read"))
-    except OSError as error:
-        yield rejected(None, Flaw("unreadable", f"reading broke off: {error.strerror or error}"))

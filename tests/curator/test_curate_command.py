@@ -140,7 +140,7 @@ def test_what_cannot_be_used_is_counted_told_and_left_out(
     path.write_bytes(b"\n".join([*wrong, b"\xff{}", lines(RECORDS)]))
     account = curate(capsys, path)
     assert account["kept"] == 4
-    assert account["rejected"] == {
+    assert account["reasons"] == {
         "malformed": 3,
         "wrong_type": 1,
         "empty": 1,
@@ -161,7 +161,7 @@ def test_a_broken_file_gives_what_could_be_read(tmp_path: Path, capsys: pytest.C
     path = tmp_path / "cut.jsonl.gz"
     path.write_bytes(gzip.compress(lines(RECORDS) * 2_000, 0)[:100_000])
     account = curate(capsys, path)
-    assert account["rejected"] == {"truncated": 1}
+    assert account["reasons"] == {"truncated": 1}
     assert 700 < account["kept"] < 1_000
 
 
@@ -179,7 +179,7 @@ def test_fields_that_take_the_place_of_the_response(
     curate(capsys, path, "--metric", "words", "--output", tmp_path / "out.jsonl")
     assert [one["length"] for one in read(tmp_path / "out.jsonl")] == [3, 2, 1]
     account = curate(capsys, path, "--metric", "words", "--field", "output", "--k", "all")
-    assert (account["longest"], account["kept"], account["rejected"]) == (4, 2, {"missing_field": 1})
+    assert (account["longest"], account["kept"], account["reasons"]) == (4, 2, {"missing_field": 1})
 
 
 def test_other_selections_are_set_beside_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from longstream.commands.terminal import TerminalLine
 from longstream_curator.files.progress import Progress
 
 
@@ -16,28 +17,30 @@ class Terminal(io.StringIO):
 
 def test_it_tells_how_far_it_is_and_clears_its_line() -> None:
     out = Terminal()
-    with Progress(4_000_000, out) as progress:
-        progress.records = 7
-        progress.at(1_000_000)
-        progress.next_input()
-        progress.at(1_000_000)
-        line = progress.line()
-    assert line.startswith("2.0 of 4.0 MB, ")
-    assert "7 records" in line
-    assert line.endswith(" s left")
+    line = TerminalLine(out)
+    progress = Progress(4_000_000, line)
+    progress.records = 7
+    progress.at(1_000_000)
+    progress.next_input()
+    progress.at(1_000_000)
+    line.clear()
+    assert progress.line().startswith("2.0 of 4.0 MB, ")
+    assert "7 records" in progress.line()
+    assert progress.line().endswith(" s left")
     assert "1.0 of 4.0 MB" in out.getvalue()
     assert out.getvalue().endswith("\r\x1b[K")
 
 
 def test_what_nobody_knows_is_not_told() -> None:
-    with Progress(0, Terminal()) as progress:
-        progress.at(1_000_000)
-        assert " of " not in progress.line()
-        assert "left" not in progress.line()
+    progress = Progress(0, TerminalLine(Terminal()))
+    progress.at(1_000_000)
+    assert " of " not in progress.line()
+    assert "left" not in progress.line()
 
 
 def test_a_log_file_gets_nothing() -> None:
     out = io.StringIO()
-    with Progress(10, out) as progress:
-        progress.at(5)
+    line = TerminalLine(out)
+    Progress(10, line).at(5)
+    line.clear()
     assert out.getvalue() == ""

@@ -48,7 +48,7 @@ def test_a_folder_of_ones_own_is_read_and_what_is_unusable_is_told(tmp_path: Pat
     account = Account()
     sent = list(sendable(documents(tmp_path), tmp_path, account))
     assert [item.text for item in sent if isinstance(item, Document)] == ["A river and a mill."]
-    assert account.reasons == {"invalid_utf8": 1}
+    assert account.rejections.reasons == {"invalid_utf8": 1}
 
 
 def test_a_folder_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:

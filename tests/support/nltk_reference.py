@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import strategies as st
 from nltk.tokenize.destructive import NLTKWordTokenizer
 from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
@@ -82,6 +84,7 @@ def words(sentence: str) -> list[str]:
     return list(NLTKWordTokenizer().tokenize(sentence))
 
 
-def count(text: str, parameters: Parameters) -> int:
-    """What `nltk.word_tokenize` would give."""
-    return sum(len(words(sentence)) for sentence in sentence_tokenizer(parameters).tokenize(text))
+def counter(parameters: Parameters) -> Callable[[str], int]:
+    """What `nltk.word_tokenize` would give of a text."""
+    sentences, tokenizer = sentence_tokenizer(parameters), NLTKWordTokenizer()
+    return lambda text: sum(len(tokenizer.tokenize(sentence)) for sentence in sentences.tokenize(text))

@@ -207,7 +207,10 @@ class KafkaSubscription:
         except REPLACED:
             raise self._shut_out() from None
         except kafka_errors.OffsetOutOfRangeError as error:
-            raise Corrupt(f"group {self._who.group} has a position outside the log: {error}") from error
+            raise Corrupt(
+                f"group {self._who.group} has a position outside the log ({error}): bring back the log that fits, or "
+                f"start again to be told what else helps"
+            ) from error
         except kafka_errors.KafkaError as error:
             with translated():
                 raise error from None

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from longstream.commands.terminal import TerminalLine
 from longstream.errors import InvalidInput
 from longstream_curator.files.baselines import Baseline
 from longstream_curator.files.curate import Curation, curate
@@ -73,15 +74,19 @@ def run(args: argparse.Namespace) -> int:
         baselines=[_baseline(name, args) for name in filter(None, args.compare.split(","))],
         explanation=Explanation(args.explain) if args.explain else None,
     )
-    with Progress(sum(source.size for source in inputs), sys.stderr) as progress:
+    terminal = TerminalLine(sys.stderr)
+    progress = Progress(sum(source.size for source in inputs), terminal)
+    try:
         curate(inputs, args.field, curation, progress)
+    finally:
+        terminal.clear()
     chosen = curation.longest.chosen()
     if args.output:
         write(in_source_order(chosen), args.output)
     account = curation.account(inputs, used, chosen, progress.seconds)
     out = sys.stderr if args.output == STDOUT else sys.stdout
     print(json.dumps(account.document()) if args.json else account.text(args.output), file=out)
-    return 2 if curation.rejected and not chosen else 0
+    return 2 if curation.rejections.total and not chosen else 0
 
 
 def _k(text: str) -> int:

@@ -7,11 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from longstream.commands.rejections import Rejections
 from longstream_curator.files.baselines import Overlap
-
-MAX_TOLD = 1_000
-"""Rejected records that are told one by one; all are counted."""
-_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +23,7 @@ class Account:
     counted: int
     too_long: int
     duplicates: int
-    rejected: Counter[str]
-    told: Sequence[dict[str, Any]]
+    rejections: Rejections
     overlaps: Sequence[Overlap]
     explained: Sequence[str]
     seconds: float
@@ -45,8 +41,7 @@ class Account:
             "counted": self.counted,
             "too_long": self.too_long,
             "duplicates": self.duplicates,
-            "rejected": dict(self.rejected),
-            "rejections": list(self.told),
+            **self.rejections.document(),
             "compared": [asdict(one) for one in self.overlaps],
             "explained": list(self.explained),
             "seconds": round(self.seconds, 3),
@@ -68,12 +63,8 @@ class Account:
             (self.duplicates, "equal to one that is kept"),
         ):
             lines += [f"  left out, {what}: {count:,}"] if count else []
-        lines += [f"  not usable, {reason}: {count:,}" for reason, count in self.rejected.most_common()]
-        lines += [
-            f"    {one['file']}, record {one['record']}: {one['message']}" for one in self.told[:_SHOWN]
-        ]
-        if self.rejected.total() > _SHOWN:
-            lines.append(f"    and {self.rejected.total() - _SHOWN:,} more; --json tells up to {MAX_TOLD:,}")
+        lines += [f"  not usable: {self.rejections.total:,}"] if self.rejections.total else []
+        lines += self.rejections.lines()
         lines += [_compared(one) for one in self.overlaps]
         lines += self.explained
         if output not in {"", "-"}:

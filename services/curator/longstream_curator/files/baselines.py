@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import orjson
 
 from longstream.errors import InvalidInput
-from longstream_curator.files.blocks import Block, Record
+from longstream_curator.files.blocks import Block, Record, fields_of
 from longstream_curator.length import Metric
 
 Place = tuple[int, int]
@@ -67,8 +63,7 @@ class Baseline:
     def _score(self, record: Record, place: int) -> float:
         if not self._field:
             return 0.0
-        fields: Mapping[str, Any] = orjson.loads(record) if isinstance(record, bytes) else record
-        value = fields.get(self._field)
+        value = fields_of(record).get(self._field)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise InvalidInput(
                 f"record {place} has no number in {self._field!r}; name another field: --compare score=FIELD"

@@ -24,6 +24,17 @@ Record = bytes | Mapping[str, Any]
 """JSON as it stood in the file, or the fields of a row."""
 
 
+def fields_of(record: Record) -> Mapping[str, Any]:
+    """A record's fields. Raises Unusable for bytes that are no record."""
+    if not isinstance(record, bytes):
+        return record
+    try:
+        fields = orjson.loads(record)
+    except ValueError:
+        return decoded(record)  # JSON's own reader takes some that orjson does not, as NaN
+    return fields if isinstance(fields, dict) else decoded(record)
+
+
 @dataclass(slots=True)
 class Block:
     """Neighbouring records of a source: their responses, their places in the source, and all of each."""
@@ -38,7 +49,7 @@ class Block:
     def add(self, place: int, record: Record, name: str) -> None:
         """A record whose response is found by the rules of all readers; name: the field it must be, if any."""
         try:
-            response = response_of(decoded(record) if isinstance(record, bytes) else record, name)
+            response = response_of(fields_of(record), name)
         except Unusable as unusable:
             self.rejected.append(rejected(place, unusable.flaw))
             return
@@ -47,7 +58,7 @@ class Block:
         self.records.append(record)
 
 
-def json_blocks(records: Iterable[tuple[int, bytes | Flaw]], name: str = "") -> Iterator[Block]:
+def json_blocks(records: Iterable[tuple[int | None, bytes | Flaw]], name: str = "") -> Iterator[Block]:
     """Blocks of about BLOCK_BYTES. name: the response's field; empty for whichever a record has.
 
     A record is parsed by orjson and its likeliest field looked at; what is not plainly right goes by the slow rules.
@@ -59,6 +70,7 @@ def json_blocks(records: Iterable[tuple[int, bytes | Flaw]], name: str = "") -> 
         if not isinstance(raw, bytes):
             block.rejected.append(rejected(place, raw))
             continue
+        assert place is not None  # only where a file broke there is none
         record = None
         try:
             record = orjson.loads(raw)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from longstream.data.records import Rejected
-from longstream_curator.files.account import MAX_TOLD, Account
+from longstream.commands.rejections import Rejections
+from longstream_curator.files.account import Account
 from longstream_curator.files.baselines import Baseline
 from longstream_curator.files.blocks import Block
 from longstream_curator.files.explain import Explanation
@@ -25,8 +24,7 @@ class Curation:
     longest: Longest
     baselines: Sequence[Baseline] = ()
     explanation: Explanation | None = None
-    rejected: Counter[str] = field(default_factory=Counter)
-    told: list[dict[str, Any]] = field(default_factory=list)
+    rejections: Rejections = field(default_factory=Rejections)
 
     def take(self, number: int, source: Source, block: Block) -> None:
         """Look at a block of the input with that number."""
@@ -35,7 +33,7 @@ class Curation:
             if other is not None:
                 other.take(number, block)
         for item in block.rejected:
-            self._reject(source, item)
+            self.rejections.unusable(source.path, item)
 
     def account(
         self, inputs: Sequence[Source], metric: Metric, chosen: Sequence[Chosen], seconds: float
@@ -52,18 +50,11 @@ class Curation:
             counted=self.longest.counted,
             too_long=self.longest.too_long,
             duplicates=self.longest.duplicates,
-            rejected=self.rejected,
-            told=self.told,
+            rejections=self.rejections,
             overlaps=[baseline.overlap(places, metric) for baseline in self.baselines],
             explained=explained,
             seconds=seconds,
         )
-
-    def _reject(self, source: Source, item: Rejected) -> None:
-        self.rejected[item.reason] += 1
-        if len(self.told) < MAX_TOLD:
-            where = {"file": source.path, "record": item.source_index}
-            self.told.append({"reason": item.reason, **where, "message": item.message})
 
 
 def curate(inputs: Sequence[Source], name: str, curation: Curation, progress: Progress) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
-from longstream.data.shapes import Unusable, decoded
-from longstream_curator.files.blocks import Block, Record
+from longstream.data.shapes import Unusable, external_id
+from longstream_curator.files.blocks import Block, fields_of
 from longstream_curator.files.inputs import Source
 from longstream_curator.files.longest import Chosen, Longest
 from longstream_curator.length import Metric
@@ -21,8 +22,9 @@ class Explanation:
     def take(self, source: int, block: Block) -> None:
         """Look at a block."""
         for place, response, record in zip(block.places, block.responses, block.records, strict=True):
-            if _id_of(record) == self.wanted:
-                self._found.append((source, place, response))
+            with suppress(Unusable):
+                if external_id(fields_of(record)) == self.wanted:
+                    self._found.append((source, place, response))
 
     def lines(
         self, inputs: Sequence[Source], metric: Metric, longest: Longest, chosen: Sequence[Chosen]
@@ -48,11 +50,3 @@ def _why(length: int, rank: int | None, longest: Longest, kept: int) -> str:
     if length == longest.cut_off:
         return f"not kept, length {length:,}: so is the last that is kept, which stands before it"
     return f"not kept, length {length:,}; the last that is kept has {longest.cut_off:,}"
-
-
-def _id_of(record: Record) -> str:
-    try:
-        fields = decoded(record) if isinstance(record, bytes) else record
-    except Unusable:
-        return ""
-    return "" if fields.get("id") is None else str(fields["id"])

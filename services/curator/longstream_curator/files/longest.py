@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from longstream.data.shapes import decoded
-from longstream_curator.files.blocks import Block, Record
-from longstream_curator.length import Metric
-from longstream_curator.selection import Candidate, Dedup, LongestK, dedup_key
+from longstream_curator.files.blocks import Block, Record, fields_of
+from longstream_curator.length import Metric, measure
+from longstream_curator.selection import Candidate, Dedup, Kind, LongestK, dedup_key
 
 ALL = sys.maxsize
 """A k that leaves nothing out."""
@@ -56,14 +53,12 @@ class Longest:
 
     def take(self, source: int, block: Block) -> None:
         """Look at a block of the input with that number; inputs and blocks may come in any order."""
-        selection, responses, bound = self._selection, block.responses, self._metric.upper_bound
-        self.seen += len(responses)
-        sizes = list(map(len, responses))
-        floor = selection.floor
+        self.seen += len(block.responses)
+        sizes = list(map(len, block.responses))
         for at in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
-            if floor == 0 or bound(responses[at], floor) >= floor:
-                self._count(source, block, at)
-                floor = selection.floor
+            length = measure(self._metric, block.responses[at], self._selection.floor)
+            if length.exact:
+                self._offer(source, block, at, length.value)
 
     def chosen(self) -> list[Chosen]:
         """What is kept, longest first."""
@@ -78,8 +73,7 @@ class Longest:
             for rank, candidate in enumerate(self._selection.kept(), 1)
         ]
 
-    def _count(self, source: int, block: Block, at: int) -> None:
-        length = self._metric.count(block.responses[at])
+    def _offer(self, source: int, block: Block, at: int, length: int) -> None:
         self.counted += 1
         if self.max_length is not None and length > self.max_length:
             self.too_long += 1
@@ -92,17 +86,15 @@ class Longest:
             dedup_key=self._key(block, at),
         )
         for change in self._selection.offer(candidate):
-            name = change.candidate.id
-            self.duplicates += change.reason == "duplicate" or change.kind == "replaced"
-            if name in self._selection:
-                self._records[name] = block.records[at] if name == candidate.id else self._records[name]
-            else:
-                self._records.pop(name, None)
+            self.duplicates += change.reason == "duplicate" or change.kind is Kind.REPLACED
+            if change.candidate.id not in self._selection:
+                self._records.pop(change.candidate.id, None)
+        if candidate.id in self._selection:
+            self._records[candidate.id] = block.records[at]
 
     def _key(self, block: Block, at: int) -> str | None:
         if self._dedup != "pair":
             return dedup_key(self._dedup, response=block.responses[at])
-        record = block.records[at]
-        fields: Mapping[str, Any] = decoded(record) if isinstance(record, bytes) else record
+        fields = fields_of(block.records[at])
         asked = [fields.get(name) for name in ("instruction", "input", "conversations")]
         return dedup_key("pair", response=block.responses[at], instruction=json.dumps(asked, default=str))

@@ -11,17 +11,13 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from longstream.data.shapes import decoded
 from longstream.errors import InvalidInput
+from longstream_curator.files.blocks import fields_of
 from longstream_curator.files.longest import Chosen
 
 STDOUT = "-"
 PARQUET = ".parquet"
-OURS = ("length", "rank")
-"""Fields that are added; what an earlier run wrote under these names gives way."""
 
 
 def in_source_order(chosen: Iterable[Chosen]) -> list[Chosen]:
@@ -32,7 +28,8 @@ def in_source_order(chosen: Iterable[Chosen]) -> list[Chosen]:
 def write(chosen: Sequence[Chosen], output: str) -> None:
     """Write JSON lines, or Parquet if output ends so; a file appears whole or not at all.
 
-    output: a path, or "-" for standard output. Raises InvalidInput where Parquet cannot hold the records.
+    What an earlier run wrote as length and rank gives way. output: a path, or "-" for standard output.
+    Raises InvalidInput where Parquet cannot hold the records.
     """
     if output == STDOUT:
         for line in _lines(chosen):
@@ -43,7 +40,7 @@ def write(chosen: Sequence[Chosen], output: str) -> None:
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         if path.suffix == PARQUET:
-            pq.write_table(_table(chosen), draft, compression="zstd")
+            _write_table(chosen, draft)
         else:
             with draft.open("wb") as file:
                 file.writelines(_lines(chosen))
@@ -53,24 +50,23 @@ def write(chosen: Sequence[Chosen], output: str) -> None:
             draft.unlink()
 
 
-def fields_of(one: Chosen) -> dict[str, Any]:
-    """The record's fields, without ours."""
-    record = one.record
-    fields: Mapping[str, Any] = decoded(record) if isinstance(record, bytes) else record
-    return {name: value for name, value in fields.items() if name not in OURS}
-
-
 def _lines(chosen: Iterable[Chosen]) -> Iterator[bytes]:
     for one in chosen:
-        fields = fields_of(one)
         ours = {"length": one.length, "rank": one.rank}
         raw = one.record
-        if isinstance(raw, bytes) and b"\n" not in raw and len(fields) == len(decoded(raw)):
+        if isinstance(raw, bytes) and b"\n" not in raw and ours.keys().isdisjoint(known := fields_of(raw)):
             # Numbers and escapes stay as their author wrote them.
             added = json.dumps(ours).encode()
-            yield raw.rstrip()[:-1].rstrip() + (b", " if fields else b"") + added[1:] + b"\n"
+            yield raw.rstrip()[:-1].rstrip() + (b", " if known else b"") + added[1:] + b"\n"
         else:
-            yield json.dumps(fields | ours, ensure_ascii=False, default=_as_json).encode() + b"\n"
+            yield json.dumps(_fields(one), ensure_ascii=False, default=_as_json).encode() + b"\n"
+
+
+def _fields(one: Chosen) -> dict[str, Any]:
+    """The record's fields and ours, which come last; by JSON's own reader, which keeps numbers of any size."""
+    fields: Mapping[str, Any] = decoded(one.record) if isinstance(one.record, bytes) else one.record
+    ours = {"length": one.length, "rank": one.rank}
+    return {name: value for name, value in fields.items() if name not in ours} | ours
 
 
 def _as_json(value: object) -> str:
@@ -81,11 +77,15 @@ def _as_json(value: object) -> str:
     )
 
 
-def _table(chosen: Iterable[Chosen]) -> pa.Table:
-    rows = [{**fields_of(one), "length": one.length, "rank": one.rank} for one in chosen]
+def _write_table(chosen: Iterable[Chosen], path: Path) -> None:
+    import pyarrow as pa  # it takes long to import, and only Parquet needs it
+    import pyarrow.parquet as pq
+
+    rows = [_fields(one) for one in chosen]
     # Arrow would take the names of the first row alone.
     names = dict.fromkeys(name for row in rows for name in row)
     try:
-        return pa.table({name: [row.get(name) for row in rows] for name in names})
+        table = pa.table({name: [row.get(name) for row in rows] for name in names})
     except (pa.ArrowException, OverflowError) as error:
         raise InvalidInput(f"the records do not fit into Parquet's columns: {error}; write .jsonl") from None
+    pq.write_table(table, path, compression="zstd")

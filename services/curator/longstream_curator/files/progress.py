@@ -1,36 +1,23 @@
-"""How far a long reading is: records, bytes, rate and the time that is left, on one line of a terminal."""
+"""How far a long reading is: bytes, rate, records and the time that is left, on one line of a terminal."""
 
 from __future__ import annotations
 
 import time
-from types import TracebackType
-from typing import Self, TextIO
 
-_TICK_S = 0.2
+from longstream.commands.terminal import TerminalLine
 
 
 class Progress:
-    """Told by whoever reads; writes to a terminal only."""
+    """Told by whoever reads."""
 
-    def __init__(self, size: int, out: TextIO) -> None:
+    def __init__(self, size: int, terminal: TerminalLine) -> None:
         """size: bytes of all inputs, 0 if nobody knows."""
         self._size = size
-        self._out = out if out.isatty() else None
+        self._terminal = terminal
         self._begun = time.monotonic()
-        self._shown = 0.0
         self._before = 0
         self._here = 0
         self.records = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
-    ) -> None:
-        if self._out is not None:
-            self._out.write("\r\x1b[K")
-            self._out.flush()
 
     @property
     def seconds(self) -> float:
@@ -40,7 +27,7 @@ class Progress:
     def at(self, position: int) -> None:
         """So many bytes of the present input have been read."""
         self._here = position
-        self._show()
+        self._terminal.show(self.line)
 
     def next_input(self) -> None:
         """The present input is done."""
@@ -55,10 +42,3 @@ class Progress:
         if self._size and read:
             text += f", {max(0.0, (self._size - read) * seconds / read):,.0f} s left"
         return text
-
-    def _show(self) -> None:
-        now = time.monotonic()
-        if self._out is not None and now - self._shown >= _TICK_S:
-            self._shown = now
-            self._out.write(f"\r\x1b[K{self.line()}")
-            self._out.flush()
