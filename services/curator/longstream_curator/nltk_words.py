@@ -12,24 +12,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from longstream_curator.punkt import END_MARKS, Punkt, read_punkt
-from longstream_curator.treebank import count_words
+from longstream_curator.punkt import END_MARKS_AND_SPACES, Punkt, read_punkt
+from longstream_curator.treebank import CONTRACTIONS, IN_CONTRACTIONS, count_words
 from longstream_curator.word_bounds import close_bound, rough_bound
 
 # A long run of white space makes the rule for the last full stop take quadratic time. The rules look at one
 # character on each side of a word at most: a shorter run with the same ends gives the same words.
 _LONG_SPACE = re.compile(r"(\s{4})\s+(\s{4})")
 _SPACES_BEYOND_ASCII = re.compile(r"[^\S\x00-\x7f]")
-_APART = re.compile(r"\s")
-_CLOSERS_AND_SPACES = END_MARKS + "".join(map(chr, filter(lambda code: chr(code).isspace(), range(0x3001))))
 _LETTERS = re.compile(rb"a+")
 _DIGITS = re.compile(rb"0+")
 
-CONTRACTIONS = frozenset({"cannot", "gimme", "gonna", "gotta", "lemme", "wanna"})
-"""Words of letters alone that are two words."""
 _CONTRACTION = re.compile("|".join(sorted(CONTRACTIONS)), re.IGNORECASE)
-_IN_CONTRACTIONS = ("nna", "nno", "tta", "mme")
-"""One of these is in each of them, whatever becomes of a dotted i."""
 
 # A letter becomes an a, a digit a zero, and the separators, which bytes.split does not know, a space.
 _SHAPE = bytes(
@@ -85,15 +79,12 @@ class NltkWords:
         )
         self._shapes = _Remembered[bytes](lambda shape: short[_DIGITS.sub(b"0", _LETTERS.sub(b"a", shape))])
         self._tails = _Remembered[str](lambda tail: count_words(_LONG_SPACE.sub(r"\1\2", tail)))
-        self._tail_shapes = _Remembered[bytes](
-            lambda shape: count_words(shape.decode("utf-8", "surrogatepass"))
-        )
         self._between = _Remembered[str](lambda context: count_words(f"{context}x") - 1)
 
     def count(self, text: str) -> int:
         """Number of word tokens."""
         lower = text.lower()
-        contracted = any(part in lower for part in _IN_CONTRACTIONS)
+        contracted = any(part in lower for part in IN_CONTRACTIONS)
         total = 0
         for sentence, stops in self._punkt.sentences_joined(text):
             # Within joined sentences each last full stop is one word more than the rules see there.
@@ -110,10 +101,7 @@ class NltkWords:
 
     def _sentence(self, sentence: str, contracted: bool) -> int:
         head, tail = _cut(sentence)
-        if "'" in tail or contracted or (tail[:1] != " " and tail[:1].isspace()) or _APART.search(tail, 1):
-            total = self._tails[tail]
-        else:
-            total = self._tail_shapes[_shape(tail)]
+        total = self._tails[tail]
         total += sum(map(self._shapes.__getitem__, _shapes(head)))
         for start, end in _peculiar(head, contracted):
             context = sentence[max(0, start - 1) : end + 1]
@@ -123,7 +111,7 @@ class NltkWords:
 
 def _cut(sentence: str) -> tuple[str, str]:
     """What stands before the last word; and that word with the space before it and all that closes behind it."""
-    parts = sentence.rstrip(_CLOSERS_AND_SPACES).rsplit(None, 1)
+    parts = sentence.rstrip(END_MARKS_AND_SPACES).rsplit(None, 1)
     head = parts[0] if len(parts) == 2 else ""
     return head, sentence[len(head) :]
 

@@ -39,7 +39,7 @@ END_MARKS = "])}>\"'»”’"
 _NUMERIC = re.compile(r"^-?[.,]?\d[\d,.-]*\.?$")
 _DOTS = re.compile(r"\.{2,}")
 _INITIAL = re.compile(r"[^\W\d]\.")
-_MAY_CLOSE = END_MARKS + "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+END_MARKS_AND_SPACES = END_MARKS + "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 _RARE_SPACES = "\t\r\v\f"
 _PLAIN = -1
 _PAUSES = frozenset(";:,.!?")
@@ -187,7 +187,7 @@ def _possible_ends(text: str, never_plain: frozenset[str] | None) -> Iterator[tu
         if (
             never_plain is not None
             and text[here + 1] in " \n"
-            and text[here + 2] not in _MAY_CLOSE
+            and text[here + 2] not in END_MARKS_AND_SPACES
             and (before := text[begun:here]).isalpha()
             and before.isascii()
             and len(before) > 1

@@ -8,6 +8,11 @@ from __future__ import annotations
 
 import re
 
+CONTRACTIONS = frozenset({"cannot", "gimme", "gonna", "gotta", "lemme", "wanna"})
+"""Words of letters alone that are two words."""
+IN_CONTRACTIONS = ("cannot", "gonna", "gotta", "wanna", "mme")
+"""One of these is in each, in lower case: a dotted capital i, which the rules take for an i, is none there."""
+
 _RULES = [
     # Opening quotes, and an apostrophe before a single letter that is no clitic.
     (r"[«“\u2018„]|`+", r" \g<0> "),

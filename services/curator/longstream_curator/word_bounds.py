@@ -8,6 +8,8 @@ often as it occurs. Hypothesis attacks both bounds (tests/curator/test_nltk_word
 
 from __future__ import annotations
 
+from longstream_curator.treebank import IN_CONTRACTIONS
+
 _SPACES = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
 _MARKS = b"`:,;@#$%&?!*[](){}<>\"'"
 _LETTERS_AND_DIGITS = bytes(range(48, 58)) + bytes(range(65, 91)) + bytes(range(97, 123))
@@ -28,8 +30,7 @@ _RUNS = _classes({b" *": " "}, "a")
 # Unicode quotation marks (U+2018 to U+201E, « and ») and white space beyond ASCII, by their first bytes.
 _WIDE_MARKS = (b"\xe2\x80", b"\xc2")
 _WIDE_SPACES = (b"\xe2\x81\x9f", b"\xe1\x9a\x80", b"\xe3\x80\x80")
-# What the contraction rules split: cannot, gonna, gotta, wanna, lemme, gimme; with an apostrophe the rest.
-_CONTRACTIONS = (b"cannot", b"gonna", b"gotta", b"wanna", b"mme")
+_CONTRACTIONS = tuple(part.encode() for part in IN_CONTRACTIONS)
 _APOSTROPHE_CONTRACTIONS = (b"'tis", b"'twas", b"d'ye", b"more'n")
 
 
