@@ -106,6 +106,27 @@ def test_inputs_keep_their_order_and_no_file_counts_twice(
     assert [one["rank"] for one in read(tmp_path / "out")] == [1, 2, 3]
 
 
+def test_records_that_fit_no_columns_leave_neither_a_file_nor_a_draft(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = [{"output": "A text.", "other": 1}, {"output": "Another text.", "other": "one"}]
+    (tmp_path / "in.jsonl").write_bytes(lines(mixed))
+    status = main(["curate", str(tmp_path / "in.jsonl"), "--output", str(tmp_path / "out.parquet")])
+    assert status == USAGE
+    assert "write .jsonl" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+
+
+def test_a_score_is_read_beside_a_number_that_only_python_calls_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.jsonl").write_bytes(
+        b'{"output": "One two.", "other": NaN, "score": 2}\n{"output": "One.", "score": 1}\n'
+    )
+    (account,) = curate(capsys, tmp_path / "in.jsonl", "--k", "1", "--compare", "score=score")["compared"]
+    assert (account["shared"], account["longest"]) == (1, 3)
+
+
 def test_parquet_goes_to_parquet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pq.write_table(table(RECORDS), tmp_path / "in.parquet")
     curate(capsys, tmp_path / "in.parquet", "--k", "1", "--output", tmp_path / "out.parquet")

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from longstream.data import (
     FORMATS,
@@ -183,10 +184,11 @@ def test_an_alpaca_file_with_other_records_rejects_them(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["data.json.gz", "data.jsonl.gz"])
+@pytest.mark.parametrize("name", ["data.json.gz", "data.jsonl.gz", "data.json.zst", "data.jsonl.zst"])
 def test_compressed_json_is_read_and_named_without_its_endings(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    path.write_bytes(gzip.compress(json.dumps([PAIR] if "jsonl" not in name else PAIR).encode()))
+    compress = gzip.compress if path.suffix == ".gz" else zstandard.compress
+    path.write_bytes(compress(json.dumps([PAIR] if "jsonl" not in name else PAIR).encode()))
     (item,) = read(path)
     assert isinstance(item, Pair)
     assert item.source == "data"
