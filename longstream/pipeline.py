@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from longstream.errors import InvalidInput, NotFound, TooLarge
 from longstream.ids import digest
+from longstream.selecting import Profile, Section, Select
 from longstream.v1.records_pb2 import PipelineRevision
 
 Style = Literal["instruction", "chatbot", "query"]
@@ -26,26 +27,7 @@ MAX_DOCUMENT_BYTES = 64 * 1024
 """Of a pipeline as canonical JSON: it travels in records, beside other things."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Select(_Section):
-    """Which examples a release holds: the k longest responses (arXiv 2402.04833)."""
-
-    metric: Literal["nltk-words", "chars", "bytes", "words", "tokens"] = "nltk-words"
-    """What length means; nltk-words is the paper's."""
-    tokenizer: str = ""
-    """Path of a tokenizer.json, for metric tokens only."""
-    k: int = Field(default=1_000, ge=1, le=1_000_000)
-    """Rows in a release at most."""
-    reserve: int = Field(default=100, ge=0, le=1_000_000)
-    """Ranks kept beyond k, to stand in for refused rows."""
-    dedup: Literal["response", "pair", "off"] = "off"
-    """Which exact duplicates count once; the paper removes none."""
-
-
-class Cut(_Section):
+class Cut(Section):
     """When a release is cut without being asked for. Neither set: only `CutRelease` cuts."""
 
     every_examples: int | None = Field(default=None, ge=1)
@@ -54,10 +36,14 @@ class Cut(_Section):
     """Cut when this long has passed since the last cut and something has come."""
 
 
-class Instruct(_Section):
+def _paper_shares() -> dict[Style, float]:
+    return {"instruction": 0.5, "chatbot": 0.3, "query": 0.2}
+
+
+class Instruct(Section):
     """How documents get their instructions (LongForm, arXiv 2304.08460, section 2)."""
 
-    styles: dict[Style, float] = {"instruction": 0.5, "chatbot": 0.3, "query": 0.2}
+    styles: dict[Style, float] = Field(default_factory=_paper_shares)
     """Share of each request style, drawn per document by seed."""
     seed: int = Field(default=0, ge=0)
     temperature: float = Field(default=0.7, ge=0, le=2)
@@ -67,14 +53,14 @@ class Instruct(_Section):
     """Overrides of the instructor's acceptance limits, by name."""
 
 
-class Split(_Section):
+class Split(Section):
     """Which rows are held out from training, for ever, by hash of the example's id."""
 
     heldout_share: float = Field(default=0.1, ge=0, lt=1)
     seed: int = Field(default=0, ge=0)
 
 
-class Train(_Section):
+class Train(Section):
     """How a release becomes a model."""
 
     on_release: bool = True
@@ -82,7 +68,7 @@ class Train(_Section):
     recipe: dict[str, Any] = Field(default_factory=dict)
 
 
-class Evaluate(_Section):
+class Evaluate(Section):
     """How a model meets the champion."""
 
     on_model: bool = True
@@ -94,12 +80,14 @@ class Evaluate(_Section):
     gate: dict[str, Any] = Field(default_factory=dict)
 
 
-class Pipeline(_Section):
+class Pipeline(Section):
     """A lineage: where its examples come from, what is kept, how it is trained and when it is promoted."""
 
     name: Name
     base_model: str
     """Path or hub id; every challenger starts from it, and it is the first champion."""
+    profile: Profile = "paper"
+    """What is on where this file does not say: `production` screens what is selected."""
     sources: tuple[str, ...] = ()
     """Accepted sources in the order that breaks ties of length; empty: every source, all equal."""
     select: Select = Select()
@@ -108,6 +96,15 @@ class Pipeline(_Section):
     split: Split = Split()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()
+
+    @model_validator(mode="after")
+    def _parts_are_named(self) -> Pipeline:
+        strata = self.select.strata
+        if strata is not None and not strata.parts(self.sources):
+            raise ValueError(
+                "select.strata needs the names of its parts: their number decides how much is kept"
+            )
+        return self
 
     def document(self) -> str:
         """The pipeline as canonical JSON, the same for equal pipelines."""

@@ -32,6 +32,9 @@ DOORS = {
     ],
     "transformers": ["longstream/llm/*", "services/trainer/longstream_trainer/*"],
     "opentelemetry": ["longstream/telemetry/otlp.py"],
+    "datasketch": ["services/curator/longstream_curator/near.py"],
+    "py3langid": ["services/curator/longstream_curator/screening/language.py"],
+    "matplotlib": ["services/curator/longstream_curator/files/plot.py"],
     "peft": ["longstream/llm/*", "services/trainer/longstream_trainer/*"],
     "grpc": [
         *(f"longstream/{name}.py" for name in ("server", "client", "channel", "calls", "health", "rpc_*")),

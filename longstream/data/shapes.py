@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from longstream.data.containers import Flaw
 from longstream.data.records import Document, Item, Origin, Pair, ReadLimits, Rejected
@@ -118,6 +118,22 @@ def response_of(record: Mapping[str, Any], name: str = "") -> str:
     if not text.strip():
         raise Unusable("empty", "its text is empty")
     return text
+
+
+class Asked(NamedTuple):
+    """What a record asks, and under which licence it stands; empty where it says nothing."""
+
+    instruction: str
+    input: str
+    licence: str
+
+
+def asked_of(record: Mapping[str, Any]) -> Asked:
+    """A record's question. Raises Unusable."""
+    licence = _text(record, LICENCE, default="")
+    if record.get("conversations") is not None:
+        return Asked(_turns(record["conversations"])["instruction"], "", licence)
+    return Asked(_text(record, ("instruction",), default=""), _text(record, ("input",), default=""), licence)
 
 
 def decoded(raw: bytes) -> Mapping[str, Any]:

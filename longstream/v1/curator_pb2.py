@@ -22,10 +22,11 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from longstream.v1 import records_pb2 as longstream_dot_v1_dot_records__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blongstream/v1/curator.proto\x12\rlongstream.v1\x1a\x1blongstream/v1/records.proto\"\xea\x01\n\x08\x44ocument\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x19\n\x0csource_index\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x0b\x65xternal_id\x18\x04 \x01(\t\x12\x0f\n\x07licence\x18\x05 \x01(\t\x12;\n\nprovenance\x18\x06 \x03(\x0b\x32\'.longstream.v1.Document.ProvenanceEntry\x1a\x31\n\x0fProvenanceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_source_index\"\x8a\x02\n\x04Pair\x12\x13\n\x0binstruction\x18\x01 \x01(\t\x12\r\n\x05input\x18\x02 \x01(\t\x12\x10\n\x08response\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x19\n\x0csource_index\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x0b\x65xternal_id\x18\x06 \x01(\t\x12\x0f\n\x07licence\x18\x07 \x01(\t\x12\x37\n\nprovenance\x18\x08 \x03(\x0b\x32#.longstream.v1.Pair.ProvenanceEntry\x1a\x31\n\x0fProvenanceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_source_index\"D\n\x16SubmitDocumentsRequest\x12*\n\tdocuments\x18\x01 \x03(\x0b\x32\x17.longstream.v1.Document\"8\n\x12SubmitPairsRequest\x12\"\n\x05pairs\x18\x01 \x03(\x0b\x32\x13.longstream.v1.Pair\"P\n\tRejection\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x13\n\x0b\x65xternal_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"k\n\x17SubmitDocumentsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04\x12\x10\n\x08rejected\x18\x02 \x01(\x04\x12,\n\nrejections\x18\x03 \x03(\x0b\x32\x18.longstream.v1.Rejection\"g\n\x13SubmitPairsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04\x12\x10\n\x08rejected\x18\x02 \x01(\x04\x12,\n\nrejections\x18\x03 \x03(\x0b\x32\x18.longstream.v1.Rejection\";\n\x0bRankRequest\x12\x11\n\tresponses\x18\x01 \x03(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\t\n\x01k\x18\x03 \x01(\r\"{\n\x0cRankResponse\x12\x32\n\x06ranked\x18\x01 \x03(\x0b\x32\".longstream.v1.RankResponse.Ranked\x12\x0e\n\x06metric\x18\x02 \x01(\t\x1a\'\n\x06Ranked\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0e\n\x06length\x18\x02 \x01(\x04\"N\n\x13GetSelectionRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xe2\x02\n\x14GetSelectionResponse\x12>\n\x08selected\x18\x01 \x03(\x0b\x32,.longstream.v1.GetSelectionResponse.Selected\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0c\n\x04seen\x18\x03 \x01(\x04\x12\x0c\n\x04kept\x18\x04 \x01(\x04\x12\x41\n\x07\x64ropped\x18\x05 \x03(\x0b\x32\x30.longstream.v1.GetSelectionResponse.DroppedEntry\x12\x0e\n\x06metric\x18\x06 \x01(\t\x1aR\n\x08Selected\x12!\n\x04rank\x18\x01 \x01(\x0b\x32\x13.longstream.v1.Rank\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x13\n\x0b\x65xternal_id\x18\x03 \x01(\t\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"9\n\x11\x43utReleaseRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x12\x43utReleaseResponse\x12\'\n\x07release\x18\x01 \x01(\x0b\x32\x16.longstream.v1.Release\"9\n\x11GetReleaseRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x12\n\nrelease_id\x18\x02 \x01(\t\"=\n\x12GetReleaseResponse\x12\'\n\x07release\x18\x01 \x01(\x0b\x32\x16.longstream.v1.Release\"N\n\x13ListReleasesRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x14ListReleasesResponse\x12(\n\x08releases\x18\x01 \x03(\x0b\x32\x16.longstream.v1.Release\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x14WatchReleasesRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\"@\n\x15WatchReleasesResponse\x12\'\n\x07release\x18\x01 \x01(\x0b\x32\x16.longstream.v1.Release2\xc3\x05\n\x0e\x43uratorService\x12\x62\n\x0fSubmitDocuments\x12%.longstream.v1.SubmitDocumentsRequest\x1a&.longstream.v1.SubmitDocumentsResponse(\x01\x12V\n\x0bSubmitPairs\x12!.longstream.v1.SubmitPairsRequest\x1a\".longstream.v1.SubmitPairsResponse(\x01\x12?\n\x04Rank\x12\x1a.longstream.v1.RankRequest\x1a\x1b.longstream.v1.RankResponse\x12W\n\x0cGetSelection\x12\".longstream.v1.GetSelectionRequest\x1a#.longstream.v1.GetSelectionResponse\x12Q\n\nCutRelease\x12 .longstream.v1.CutReleaseRequest\x1a!.longstream.v1.CutReleaseResponse\x12Q\n\nGetRelease\x12 .longstream.v1.GetReleaseRequest\x1a!.longstream.v1.GetReleaseResponse\x12W\n\x0cListReleases\x12\".longstream.v1.ListReleasesRequest\x1a#.longstream.v1.ListReleasesResponse\x12\\\n\rWatchReleases\x12#.longstream.v1.WatchReleasesRequest\x1a$.longstream.v1.WatchReleasesResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1blongstream/v1/curator.proto\x12\rlongstream.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1blongstream/v1/records.proto\"\x94\x02\n\x08\x44ocument\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x19\n\x0csource_index\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x0b\x65xternal_id\x18\x04 \x01(\t\x12\x0f\n\x07licence\x18\x05 \x01(\t\x12;\n\nprovenance\x18\x06 \x03(\x0b\x32\'.longstream.v1.Document.ProvenanceEntry\x12(\n\x04time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x31\n\x0fProvenanceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_source_index\"\xb4\x02\n\x04Pair\x12\x13\n\x0binstruction\x18\x01 \x01(\t\x12\r\n\x05input\x18\x02 \x01(\t\x12\x10\n\x08response\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\x19\n\x0csource_index\x18\x05 \x01(\x04H\x00\x88\x01\x01\x12\x13\n\x0b\x65xternal_id\x18\x06 \x01(\t\x12\x0f\n\x07licence\x18\x07 \x01(\t\x12\x37\n\nprovenance\x18\x08 \x03(\x0b\x32#.longstream.v1.Pair.ProvenanceEntry\x12(\n\x04time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x1a\x31\n\x0fProvenanceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0f\n\r_source_index\"D\n\x16SubmitDocumentsRequest\x12*\n\tdocuments\x18\x01 \x03(\x0b\x32\x17.longstream.v1.Document\"8\n\x12SubmitPairsRequest\x12\"\n\x05pairs\x18\x01 \x03(\x0b\x32\x13.longstream.v1.Pair\"P\n\tRejection\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x13\n\x0b\x65xternal_id\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"k\n\x17SubmitDocumentsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04\x12\x10\n\x08rejected\x18\x02 \x01(\x04\x12,\n\nrejections\x18\x03 \x03(\x0b\x32\x18.longstream.v1.Rejection\"g\n\x13SubmitPairsResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04\x12\x10\n\x08rejected\x18\x02 \x01(\x04\x12,\n\nrejections\x18\x03 \x03(\x0b\x32\x18.longstream.v1.Rejection\";\n\x0bRankRequest\x12\x11\n\tresponses\x18\x01 \x03(\t\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\t\n\x01k\x18\x03 \x01(\r\"{\n\x0cRankResponse\x12\x32\n\x06ranked\x18\x01 \x03(\x0b\x32\".longstream.v1.RankResponse.Ranked\x12\x0e\n\x06metric\x18\x02 \x01(\t\x1a\'\n\x06Ranked\x12\r\n\x05index\x18\x01 \x01(\r\x12\x0e\n\x06length\x18\x02 \x01(\x04\"N\n\x13GetSelectionRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"\xe2\x02\n\x14GetSelectionResponse\x12>\n\x08selected\x18\x01 \x03(\x0b\x32,.longstream.v1.GetSelectionResponse.Selected\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0c\n\x04seen\x18\x03 \x01(\x04\x12\x0c\n\x04kept\x18\x04 \x01(\x04\x12\x41\n\x07\x64ropped\x18\x05 \x03(\x0b\x32\x30.longstream.v1.GetSelectionResponse.DroppedEntry\x12\x0e\n\x06metric\x18\x06 \x01(\t\x1aR\n\x08Selected\x12!\n\x04rank\x18\x01 \x01(\x0b\x32\x13.longstream.v1.Rank\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x13\n\x0b\x65xternal_id\x18\x03 \x01(\t\x1a.\n\x0c\x44roppedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"9\n\x11\x43utReleaseRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"=\n\x12\x43utReleaseResponse\x12\'\n\x07release\x18\x01 \x01(\x0b\x32\x16.longstream.v1.Release\"9\n\x11GetReleaseRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x12\n\nrelease_id\x18\x02 \x01(\t\"=\n\x12GetReleaseResponse\x12\'\n\x07release\x18\x01 \x01(\x0b\x32\x16.longstream.v1.Release\"N\n\x13ListReleasesRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"Y\n\x14ListReleasesResponse\x12(\n\x08releases\x18\x01 \x03(\x0b\x32\x16.longstream.v1.Release\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x14WatchReleasesRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\"@\n\x15WatchReleasesResponse\x12\'\n\x07release\x18\x01 \x01(\x0b\x32\x16.longstream.v1.Release2\xc3\x05\n\x0e\x43uratorService\x12\x62\n\x0fSubmitDocuments\x12%.longstream.v1.SubmitDocumentsRequest\x1a&.longstream.v1.SubmitDocumentsResponse(\x01\x12V\n\x0bSubmitPairs\x12!.longstream.v1.SubmitPairsRequest\x1a\".longstream.v1.SubmitPairsResponse(\x01\x12?\n\x04Rank\x12\x1a.longstream.v1.RankRequest\x1a\x1b.longstream.v1.RankResponse\x12W\n\x0cGetSelection\x12\".longstream.v1.GetSelectionRequest\x1a#.longstream.v1.GetSelectionResponse\x12Q\n\nCutRelease\x12 .longstream.v1.CutReleaseRequest\x1a!.longstream.v1.CutReleaseResponse\x12Q\n\nGetRelease\x12 .longstream.v1.GetReleaseRequest\x1a!.longstream.v1.GetReleaseResponse\x12W\n\x0cListReleases\x12\".longstream.v1.ListReleasesRequest\x1a#.longstream.v1.ListReleasesResponse\x12\\\n\rWatchReleases\x12#.longstream.v1.WatchReleasesRequest\x1a$.longstream.v1.WatchReleasesResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,54 +39,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PAIR_PROVENANCEENTRY']._serialized_options = b'8\001'
   _globals['_GETSELECTIONRESPONSE_DROPPEDENTRY']._loaded_options = None
   _globals['_GETSELECTIONRESPONSE_DROPPEDENTRY']._serialized_options = b'8\001'
-  _globals['_DOCUMENT']._serialized_start=76
-  _globals['_DOCUMENT']._serialized_end=310
-  _globals['_DOCUMENT_PROVENANCEENTRY']._serialized_start=244
-  _globals['_DOCUMENT_PROVENANCEENTRY']._serialized_end=293
-  _globals['_PAIR']._serialized_start=313
-  _globals['_PAIR']._serialized_end=579
-  _globals['_PAIR_PROVENANCEENTRY']._serialized_start=244
-  _globals['_PAIR_PROVENANCEENTRY']._serialized_end=293
-  _globals['_SUBMITDOCUMENTSREQUEST']._serialized_start=581
-  _globals['_SUBMITDOCUMENTSREQUEST']._serialized_end=649
-  _globals['_SUBMITPAIRSREQUEST']._serialized_start=651
-  _globals['_SUBMITPAIRSREQUEST']._serialized_end=707
-  _globals['_REJECTION']._serialized_start=709
-  _globals['_REJECTION']._serialized_end=789
-  _globals['_SUBMITDOCUMENTSRESPONSE']._serialized_start=791
-  _globals['_SUBMITDOCUMENTSRESPONSE']._serialized_end=898
-  _globals['_SUBMITPAIRSRESPONSE']._serialized_start=900
-  _globals['_SUBMITPAIRSRESPONSE']._serialized_end=1003
-  _globals['_RANKREQUEST']._serialized_start=1005
-  _globals['_RANKREQUEST']._serialized_end=1064
-  _globals['_RANKRESPONSE']._serialized_start=1066
-  _globals['_RANKRESPONSE']._serialized_end=1189
-  _globals['_RANKRESPONSE_RANKED']._serialized_start=1150
-  _globals['_RANKRESPONSE_RANKED']._serialized_end=1189
-  _globals['_GETSELECTIONREQUEST']._serialized_start=1191
-  _globals['_GETSELECTIONREQUEST']._serialized_end=1269
-  _globals['_GETSELECTIONRESPONSE']._serialized_start=1272
-  _globals['_GETSELECTIONRESPONSE']._serialized_end=1626
-  _globals['_GETSELECTIONRESPONSE_SELECTED']._serialized_start=1496
-  _globals['_GETSELECTIONRESPONSE_SELECTED']._serialized_end=1578
-  _globals['_GETSELECTIONRESPONSE_DROPPEDENTRY']._serialized_start=1580
-  _globals['_GETSELECTIONRESPONSE_DROPPEDENTRY']._serialized_end=1626
-  _globals['_CUTRELEASEREQUEST']._serialized_start=1628
-  _globals['_CUTRELEASEREQUEST']._serialized_end=1685
-  _globals['_CUTRELEASERESPONSE']._serialized_start=1687
-  _globals['_CUTRELEASERESPONSE']._serialized_end=1748
-  _globals['_GETRELEASEREQUEST']._serialized_start=1750
-  _globals['_GETRELEASEREQUEST']._serialized_end=1807
-  _globals['_GETRELEASERESPONSE']._serialized_start=1809
-  _globals['_GETRELEASERESPONSE']._serialized_end=1870
-  _globals['_LISTRELEASESREQUEST']._serialized_start=1872
-  _globals['_LISTRELEASESREQUEST']._serialized_end=1950
-  _globals['_LISTRELEASESRESPONSE']._serialized_start=1952
-  _globals['_LISTRELEASESRESPONSE']._serialized_end=2041
-  _globals['_WATCHRELEASESREQUEST']._serialized_start=2043
-  _globals['_WATCHRELEASESREQUEST']._serialized_end=2083
-  _globals['_WATCHRELEASESRESPONSE']._serialized_start=2085
-  _globals['_WATCHRELEASESRESPONSE']._serialized_end=2149
-  _globals['_CURATORSERVICE']._serialized_start=2152
-  _globals['_CURATORSERVICE']._serialized_end=2859
+  _globals['_DOCUMENT']._serialized_start=109
+  _globals['_DOCUMENT']._serialized_end=385
+  _globals['_DOCUMENT_PROVENANCEENTRY']._serialized_start=319
+  _globals['_DOCUMENT_PROVENANCEENTRY']._serialized_end=368
+  _globals['_PAIR']._serialized_start=388
+  _globals['_PAIR']._serialized_end=696
+  _globals['_PAIR_PROVENANCEENTRY']._serialized_start=319
+  _globals['_PAIR_PROVENANCEENTRY']._serialized_end=368
+  _globals['_SUBMITDOCUMENTSREQUEST']._serialized_start=698
+  _globals['_SUBMITDOCUMENTSREQUEST']._serialized_end=766
+  _globals['_SUBMITPAIRSREQUEST']._serialized_start=768
+  _globals['_SUBMITPAIRSREQUEST']._serialized_end=824
+  _globals['_REJECTION']._serialized_start=826
+  _globals['_REJECTION']._serialized_end=906
+  _globals['_SUBMITDOCUMENTSRESPONSE']._serialized_start=908
+  _globals['_SUBMITDOCUMENTSRESPONSE']._serialized_end=1015
+  _globals['_SUBMITPAIRSRESPONSE']._serialized_start=1017
+  _globals['_SUBMITPAIRSRESPONSE']._serialized_end=1120
+  _globals['_RANKREQUEST']._serialized_start=1122
+  _globals['_RANKREQUEST']._serialized_end=1181
+  _globals['_RANKRESPONSE']._serialized_start=1183
+  _globals['_RANKRESPONSE']._serialized_end=1306
+  _globals['_RANKRESPONSE_RANKED']._serialized_start=1267
+  _globals['_RANKRESPONSE_RANKED']._serialized_end=1306
+  _globals['_GETSELECTIONREQUEST']._serialized_start=1308
+  _globals['_GETSELECTIONREQUEST']._serialized_end=1386
+  _globals['_GETSELECTIONRESPONSE']._serialized_start=1389
+  _globals['_GETSELECTIONRESPONSE']._serialized_end=1743
+  _globals['_GETSELECTIONRESPONSE_SELECTED']._serialized_start=1613
+  _globals['_GETSELECTIONRESPONSE_SELECTED']._serialized_end=1695
+  _globals['_GETSELECTIONRESPONSE_DROPPEDENTRY']._serialized_start=1697
+  _globals['_GETSELECTIONRESPONSE_DROPPEDENTRY']._serialized_end=1743
+  _globals['_CUTRELEASEREQUEST']._serialized_start=1745
+  _globals['_CUTRELEASEREQUEST']._serialized_end=1802
+  _globals['_CUTRELEASERESPONSE']._serialized_start=1804
+  _globals['_CUTRELEASERESPONSE']._serialized_end=1865
+  _globals['_GETRELEASEREQUEST']._serialized_start=1867
+  _globals['_GETRELEASEREQUEST']._serialized_end=1924
+  _globals['_GETRELEASERESPONSE']._serialized_start=1926
+  _globals['_GETRELEASERESPONSE']._serialized_end=1987
+  _globals['_LISTRELEASESREQUEST']._serialized_start=1989
+  _globals['_LISTRELEASESREQUEST']._serialized_end=2067
+  _globals['_LISTRELEASESRESPONSE']._serialized_start=2069
+  _globals['_LISTRELEASESRESPONSE']._serialized_end=2158
+  _globals['_WATCHRELEASESREQUEST']._serialized_start=2160
+  _globals['_WATCHRELEASESREQUEST']._serialized_end=2200
+  _globals['_WATCHRELEASESRESPONSE']._serialized_start=2202
+  _globals['_WATCHRELEASESRESPONSE']._serialized_end=2266
+  _globals['_CURATORSERVICE']._serialized_start=2269
+  _globals['_CURATORSERVICE']._serialized_end=2976
 # @@protoc_insertion_point(module_scope)

@@ -1,3 +1,6 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from longstream.v1 import records_pb2 as _records_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -8,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Document(_message.Message):
-    __slots__ = ("text", "source", "source_index", "external_id", "licence", "provenance")
+    __slots__ = ("text", "source", "source_index", "external_id", "licence", "provenance", "time")
     class ProvenanceEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -22,16 +25,18 @@ class Document(_message.Message):
     EXTERNAL_ID_FIELD_NUMBER: _ClassVar[int]
     LICENCE_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
     text: str
     source: str
     source_index: int
     external_id: str
     licence: str
     provenance: _containers.ScalarMap[str, str]
-    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., source_index: _Optional[int] = ..., external_id: _Optional[str] = ..., licence: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, text: _Optional[str] = ..., source: _Optional[str] = ..., source_index: _Optional[int] = ..., external_id: _Optional[str] = ..., licence: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class Pair(_message.Message):
-    __slots__ = ("instruction", "input", "response", "source", "source_index", "external_id", "licence", "provenance")
+    __slots__ = ("instruction", "input", "response", "source", "source_index", "external_id", "licence", "provenance", "time")
     class ProvenanceEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -47,6 +52,7 @@ class Pair(_message.Message):
     EXTERNAL_ID_FIELD_NUMBER: _ClassVar[int]
     LICENCE_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
     instruction: str
     input: str
     response: str
@@ -55,7 +61,8 @@ class Pair(_message.Message):
     external_id: str
     licence: str
     provenance: _containers.ScalarMap[str, str]
-    def __init__(self, instruction: _Optional[str] = ..., input: _Optional[str] = ..., response: _Optional[str] = ..., source: _Optional[str] = ..., source_index: _Optional[int] = ..., external_id: _Optional[str] = ..., licence: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, instruction: _Optional[str] = ..., input: _Optional[str] = ..., response: _Optional[str] = ..., source: _Optional[str] = ..., source_index: _Optional[int] = ..., external_id: _Optional[str] = ..., licence: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class SubmitDocumentsRequest(_message.Message):
     __slots__ = ("documents",)

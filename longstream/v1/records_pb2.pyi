@@ -11,7 +11,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Example(_message.Message):
-    __slots__ = ("id", "response", "instruction", "input", "source", "source_index", "external_id", "licence", "provenance", "trace")
+    __slots__ = ("id", "response", "instruction", "input", "source", "source_index", "external_id", "licence", "provenance", "trace", "time")
     class ProvenanceEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,7 @@ class Example(_message.Message):
     LICENCE_FIELD_NUMBER: _ClassVar[int]
     PROVENANCE_FIELD_NUMBER: _ClassVar[int]
     TRACE_FIELD_NUMBER: _ClassVar[int]
+    TIME_FIELD_NUMBER: _ClassVar[int]
     id: str
     response: str
     instruction: str
@@ -39,7 +40,8 @@ class Example(_message.Message):
     licence: str
     provenance: _containers.ScalarMap[str, str]
     trace: str
-    def __init__(self, id: _Optional[str] = ..., response: _Optional[str] = ..., instruction: _Optional[str] = ..., input: _Optional[str] = ..., source: _Optional[str] = ..., source_index: _Optional[int] = ..., external_id: _Optional[str] = ..., licence: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ..., trace: _Optional[str] = ...) -> None: ...
+    time: _timestamp_pb2.Timestamp
+    def __init__(self, id: _Optional[str] = ..., response: _Optional[str] = ..., instruction: _Optional[str] = ..., input: _Optional[str] = ..., source: _Optional[str] = ..., source_index: _Optional[int] = ..., external_id: _Optional[str] = ..., licence: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ..., trace: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class PipelineRevision(_message.Message):
     __slots__ = ("pipeline", "revision", "document")
@@ -74,16 +76,20 @@ class ExamplesRecord(_message.Message):
     def __init__(self, example: _Optional[_Union[Example, _Mapping]] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., barrier: _Optional[_Union[Barrier, _Mapping]] = ...) -> None: ...
 
 class Rank(_message.Message):
-    __slots__ = ("length", "source_order", "source_index", "example_id")
+    __slots__ = ("length", "source_order", "source_index", "example_id", "score", "draw")
     LENGTH_FIELD_NUMBER: _ClassVar[int]
     SOURCE_ORDER_FIELD_NUMBER: _ClassVar[int]
     SOURCE_INDEX_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    DRAW_FIELD_NUMBER: _ClassVar[int]
     length: int
     source_order: int
     source_index: int
     example_id: str
-    def __init__(self, length: _Optional[int] = ..., source_order: _Optional[int] = ..., source_index: _Optional[int] = ..., example_id: _Optional[str] = ...) -> None: ...
+    score: int
+    draw: int
+    def __init__(self, length: _Optional[int] = ..., source_order: _Optional[int] = ..., source_index: _Optional[int] = ..., example_id: _Optional[str] = ..., score: _Optional[int] = ..., draw: _Optional[int] = ...) -> None: ...
 
 class CuratorStateRecord(_message.Message):
     __slots__ = ("kept", "marks")
@@ -94,19 +100,23 @@ class CuratorStateRecord(_message.Message):
     def __init__(self, kept: _Optional[_Union[KeptExample, _Mapping]] = ..., marks: _Optional[_Union[PartitionMarks, _Mapping]] = ...) -> None: ...
 
 class KeptExample(_message.Message):
-    __slots__ = ("pipeline", "rank", "example", "had_duplicates")
+    __slots__ = ("pipeline", "rank", "example", "had_duplicates", "stratum", "time_ms")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     RANK_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_FIELD_NUMBER: _ClassVar[int]
     HAD_DUPLICATES_FIELD_NUMBER: _ClassVar[int]
+    STRATUM_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     rank: Rank
     example: Example
     had_duplicates: bool
-    def __init__(self, pipeline: _Optional[str] = ..., rank: _Optional[_Union[Rank, _Mapping]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., had_duplicates: bool = ...) -> None: ...
+    stratum: str
+    time_ms: int
+    def __init__(self, pipeline: _Optional[str] = ..., rank: _Optional[_Union[Rank, _Mapping]] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., had_duplicates: bool = ..., stratum: _Optional[str] = ..., time_ms: _Optional[int] = ...) -> None: ...
 
 class PartitionMarks(_message.Message):
-    __slots__ = ("revision", "evicted", "sources", "dropped", "seen", "lengths", "metric", "begun_late")
+    __slots__ = ("revision", "evicted", "sources", "dropped", "seen", "lengths", "metric", "begun_late", "divisions")
     class SourcesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -136,6 +146,7 @@ class PartitionMarks(_message.Message):
     LENGTHS_FIELD_NUMBER: _ClassVar[int]
     METRIC_FIELD_NUMBER: _ClassVar[int]
     BEGUN_LATE_FIELD_NUMBER: _ClassVar[int]
+    DIVISIONS_FIELD_NUMBER: _ClassVar[int]
     revision: PipelineRevision
     evicted: Rank
     sources: _containers.MessageMap[str, SourceCounts]
@@ -144,7 +155,20 @@ class PartitionMarks(_message.Message):
     lengths: _containers.ScalarMap[str, int]
     metric: str
     begun_late: bool
-    def __init__(self, revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., evicted: _Optional[_Union[Rank, _Mapping]] = ..., sources: _Optional[_Mapping[str, SourceCounts]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., seen: _Optional[int] = ..., lengths: _Optional[_Mapping[str, int]] = ..., metric: _Optional[str] = ..., begun_late: bool = ...) -> None: ...
+    divisions: _containers.RepeatedCompositeFieldContainer[Division]
+    def __init__(self, revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., evicted: _Optional[_Union[Rank, _Mapping]] = ..., sources: _Optional[_Mapping[str, SourceCounts]] = ..., dropped: _Optional[_Mapping[str, int]] = ..., seen: _Optional[int] = ..., lengths: _Optional[_Mapping[str, int]] = ..., metric: _Optional[str] = ..., begun_late: bool = ..., divisions: _Optional[_Iterable[_Union[Division, _Mapping]]] = ...) -> None: ...
+
+class Division(_message.Message):
+    __slots__ = ("stratum", "bucket", "seen", "evicted")
+    STRATUM_FIELD_NUMBER: _ClassVar[int]
+    BUCKET_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    EVICTED_FIELD_NUMBER: _ClassVar[int]
+    stratum: str
+    bucket: int
+    seen: int
+    evicted: Rank
+    def __init__(self, stratum: _Optional[str] = ..., bucket: _Optional[int] = ..., seen: _Optional[int] = ..., evicted: _Optional[_Union[Rank, _Mapping]] = ...) -> None: ...
 
 class SourceCounts(_message.Message):
     __slots__ = ("seen", "length")
@@ -221,7 +245,7 @@ class OwnerState(_message.Message):
     def __init__(self, pipeline: _Optional[str] = ..., control_offset: _Optional[int] = ..., handled: _Optional[_Iterable[_Union[HandledRequest, _Mapping]]] = ..., curation: _Optional[_Union[CurationState, _Mapping]] = ...) -> None: ...
 
 class CurationState(_message.Message):
-    __slots__ = ("revision", "releases", "open_release_id", "snapshots", "sent", "last_final_id", "seen", "seen_at_cut", "cut_time")
+    __slots__ = ("revision", "releases", "open_release_id", "snapshots", "sent", "last_final_id", "seen", "seen_at_cut", "cut_time", "sent_by_stratum")
     class SeenEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -229,6 +253,13 @@ class CurationState(_message.Message):
         key: int
         value: int
         def __init__(self, key: _Optional[int] = ..., value: _Optional[int] = ...) -> None: ...
+    class SentByStratumEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     REVISION_FIELD_NUMBER: _ClassVar[int]
     RELEASES_FIELD_NUMBER: _ClassVar[int]
     OPEN_RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -238,6 +269,7 @@ class CurationState(_message.Message):
     SEEN_FIELD_NUMBER: _ClassVar[int]
     SEEN_AT_CUT_FIELD_NUMBER: _ClassVar[int]
     CUT_TIME_FIELD_NUMBER: _ClassVar[int]
+    SENT_BY_STRATUM_FIELD_NUMBER: _ClassVar[int]
     revision: PipelineRevision
     releases: int
     open_release_id: str
@@ -247,7 +279,8 @@ class CurationState(_message.Message):
     seen: _containers.ScalarMap[int, int]
     seen_at_cut: int
     cut_time: _timestamp_pb2.Timestamp
-    def __init__(self, revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., releases: _Optional[int] = ..., open_release_id: _Optional[str] = ..., snapshots: _Optional[_Iterable[_Union[PartitionSnapshot, _Mapping]]] = ..., sent: _Optional[int] = ..., last_final_id: _Optional[str] = ..., seen: _Optional[_Mapping[int, int]] = ..., seen_at_cut: _Optional[int] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    sent_by_stratum: _containers.ScalarMap[str, int]
+    def __init__(self, revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., releases: _Optional[int] = ..., open_release_id: _Optional[str] = ..., snapshots: _Optional[_Iterable[_Union[PartitionSnapshot, _Mapping]]] = ..., sent: _Optional[int] = ..., last_final_id: _Optional[str] = ..., seen: _Optional[_Mapping[int, int]] = ..., seen_at_cut: _Optional[int] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sent_by_stratum: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class SelectedTask(_message.Message):
     __slots__ = ("pipeline", "release_id", "row_id", "example", "task")

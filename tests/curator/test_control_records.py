@@ -243,5 +243,6 @@ def test_a_keeper_that_takes_over_knows_what_its_predecessor_has_dropped(tmp_pat
         [arrived] = soon(second.snapshots)
         assert second.kept(arrived) == ["dddd", "ccc"]
     marks = arrived.marks
-    assert (marks.evicted.length, marks.evicted.example_id, marks.seen) == (2, "bb", 4)
+    [division] = marks.divisions
+    assert (division.evicted.length, division.evicted.example_id, marks.seen) == (2, "bb", 4)
     assert dict(marks.dropped) == {"evicted": 2}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from longstream.v1.records_pb2 import Example, KeptExample, PartitionMarks, Rank
-from longstream_curator.cut import CHUNK, OpenCut, PartitionCut
+from longstream_curator.cut import CHUNK, OpenCut
+from longstream_curator.gathering import PartitionCut
 from tests.support.curating import a_pipeline
 
 
@@ -17,9 +18,10 @@ def test_tasks_go_out_in_chunks() -> None:
     count = 2 * CHUNK + 50
     cut = OpenCut(
         a_pipeline(k=count, reserve=0),
-        [PartitionCut(kept=[kept(number) for number in range(count)], marks=PartitionMarks())],
-        taken=0,
+        [PartitionCut(kept=[kept(number) for number in range(count)], marks=PartitionMarks(seen=count))],
+        cut_ms=0,
+        taken={},
     )
     chunks = [cut.advance("r", lambda row_id: None) for _ in range(4)]
     assert [len(tasks) for tasks in chunks] == [CHUNK, CHUNK, 50, 0]
-    assert cut.taken == count
+    assert cut.taken == {"": count}

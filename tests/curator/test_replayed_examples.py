@@ -16,7 +16,7 @@ from longstream.records import parse
 from longstream.settlements import settlements
 from longstream.topics import CURATOR_STATE, EXAMPLES, Layout
 from longstream.v1.records_pb2 import CuratorStateRecord, ExamplesRecord, KeptExample, Rank
-from longstream_curator.kept import candidate_of
+from longstream_curator.ranks import candidate_of
 from longstream_curator.selection import Kind, LongestK
 from longstream_curator.submission import Submission, SubmissionLimits, Submitter
 from tests.support.curating import CuratorHouse, pair

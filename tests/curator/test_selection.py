@@ -250,7 +250,7 @@ def test_a_selection_without_slots_is_refused() -> None:
 
 
 def test_no_rank_is_worse_than_any() -> None:
-    rank = Rank(-1, 0, True, 0, "a")
+    rank = Rank(0, 0, -1, 0, True, 0, "a")
     assert better(None, rank) == better(rank, None) == rank
     assert better(None, None) is None
     assert Snapshot() == LongestK(1).snapshot()

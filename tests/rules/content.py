@@ -50,8 +50,8 @@ CONTENT = (
         rule=11,
         says="rank is length, source order, source index with absent ones last, id",
         file=f"{_CURATOR}/selection.py",
-        guard="return Rank(-self.length, self.source_order, index is None, index or 0, self.id)",
-        without="return Rank(-self.length, self.source_order, False, index or 0, self.id)",
+        guard="return Rank(-score, draw, -self.length, self.source_order, index is None, index or 0, self.id)",
+        without="return Rank(-score, draw, -self.length, self.source_order, False, index or 0, self.id)",
         tests=(f"{_SELECTION}::test_rank_is_length_then_source_then_index_with_absent_last_then_id",),
     ),
     Guard(

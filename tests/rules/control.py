@@ -55,8 +55,8 @@ CONTROL = (
         rule=16,
         says="a new rule begins where it stands, and the marks say that history is missing",
         file=f"{_CURATOR}/kept.py",
-        guard="self.marks = PartitionMarks(revision=revision, metric=self._metric.version, begun_late=begun_late)",
-        without="self.marks = PartitionMarks(revision=revision, metric=self._metric.version)",
+        guard="self._begin(PartitionMarks(begun_late=begun_late), revision)",
+        without="self._begin(PartitionMarks(), revision)",
         tests=(
             "tests/curator/test_curation.py::test_a_changed_rule_ranks_anew_and_says_that_history_is_lost",
             f"{_CONTROL}::test_a_keeper_ranks_by_the_revision_that_stands_in_the_stream_from_where_it_stands",

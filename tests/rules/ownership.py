@@ -152,7 +152,7 @@ producer.send_offsets_to_transaction(
         rule=2,
         says="the rank up to which `selected` was sent is part of it",
         file="services/curator/longstream_curator/owner.py",
-        guard="        curation.sent = cut.taken\n",
+        guard="        curation.sent_by_stratum.update(cut.taken)\n        curation.sent = sum(cut.taken.values())\n",
         without="",
         tests=(
             "tests/curator/test_control_records.py::test_an_owner_that_returns_in_the_midst_of_a_cut_asks_for_nothing_twice",

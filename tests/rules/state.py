@@ -85,8 +85,8 @@ STATE = (
     Guard(
         rule=7,
         says="the highest evicted rank is among the marks",
-        file="services/curator/longstream_curator/kept.py",
-        guard="            self.marks.evicted.CopyFrom(rank_record(self._longest.mark))\n",
+        file="services/curator/longstream_curator/divisions.py",
+        guard="            self._counts[place].evicted.CopyFrom(rank_record(longest.mark))\n",
         without="            pass\n",
         tests=(f"{_CONTROL}::test_a_keeper_that_takes_over_knows_what_its_predecessor_has_dropped",),
     ),

@@ -7,29 +7,21 @@ this object from the snapshots, the number of places taken and the rows.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from longstream.ids import digest
 from longstream.pipeline import Pipeline, canonical
-from longstream.v1.records_pb2 import Example, KeptExample, PartitionMarks, Row, SelectedTask
-from longstream_curator.kept import candidate_of, rank_of
-from longstream_curator.selection import Candidate, Snapshot
-from longstream_curator.walk import Walk, merge
+from longstream.v1.records_pb2 import Example, Row, SelectedTask
+from longstream_curator.gathering import Gathering, PartitionCut
+from longstream_curator.selection import Candidate
+from longstream_curator.walks import Walks
 
 RowOf = Callable[[str], Row | None]
 """The committed row of an id, if there is one."""
 
 CHUNK = 200
 """Tasks sent in one commit at most."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartitionCut:
-    """What one partition kept at the barrier."""
-
-    kept: Sequence[KeptExample]
-    marks: PartitionMarks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +37,10 @@ class FinishedRow:
 class OpenCut:
     """The walk of a pipeline's open release."""
 
-    def __init__(self, pipeline: Pipeline, cuts: Iterable[PartitionCut], taken: int) -> None:
-        """taken: places of the ranking that were asked for before a restart."""
-        select = pipeline.select
-        cuts = list(cuts)
+    def __init__(
+        self, pipeline: Pipeline, cuts: Sequence[PartitionCut], cut_ms: int, taken: Mapping[str, int]
+    ) -> None:
+        """cut_ms: the barrier's time. taken: by stratum, places that were asked for before a restart."""
         self._pipeline = pipeline
         self._task = canonical(pipeline.instruct.model_dump(mode="json"))
         self._examples = {item.example.id: item.example for cut in cuts for item in cut.kept}
@@ -56,16 +48,22 @@ class OpenCut:
         self._waiting: dict[str, str] = {}  # example id -> row id
         self.refused: Counter[str] = Counter()
         self.marks = [cut.marks for cut in cuts]
-        merged = merge((_snapshot(cut, pipeline) for cut in cuts), select.k + select.reserve)
-        self.wanted = min(select.k, len(merged.candidates))
-        self._walk = Walk(merged, select.k, taken=taken)
-        for candidate in merged.candidates[: self._walk.taken]:
-            self._begin(candidate)
+        rankings = Gathering(pipeline, cuts, cut_ms).rankings
+        self.dropped = rankings.dropped
+        self._walk = Walks(rankings.merged, rankings.limits, pipeline.select.rows, taken)
+        for name, places in self._walk.taken.items():
+            for candidate in rankings.merged[name].candidates[:places]:
+                self._begin(candidate)
 
     @property
-    def taken(self) -> int:
-        """Places of the ranking asked for so far."""
+    def taken(self) -> dict[str, int]:
+        """Places asked for so far, by stratum."""
         return self._walk.taken
+
+    @property
+    def wanted(self) -> int:
+        """Rows that it will have, unless too many are refused."""
+        return self._walk.wanted
 
     @property
     def settled(self) -> bool:
@@ -140,10 +138,3 @@ class OpenCut:
             example=self._examples[candidate.id],
             task=self._task,
         )
-
-
-def _snapshot(cut: PartitionCut, pipeline: Pipeline) -> Snapshot:
-    return Snapshot(
-        kept=tuple(candidate_of(item, pipeline.select.dedup) for item in cut.kept),
-        mark=rank_of(cut.marks.evicted) if cut.marks.HasField("evicted") else None,
-    )

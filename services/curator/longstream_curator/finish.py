@@ -24,7 +24,7 @@ def finish(release: Release, cut: OpenCut, metric: str, storage: Storage) -> Non
     content = Content(
         pipeline=release.pipeline,
         revision=release.revision.revision,
-        m=select.k + select.reserve,
+        m=select.places,
         metric=metric,
     )
     written = write_release(rows, content, _circumstances(release, cut, pipeline), storage.put)
@@ -58,7 +58,7 @@ def _row(rank: int, row: FinishedRow, metric: str, pipeline: Pipeline) -> Row:
 
 
 def _circumstances(release: Release, cut: OpenCut, pipeline: Pipeline) -> Circumstances:
-    dropped, lengths = Counter[str](), Counter[int]()
+    dropped, lengths = Counter(cut.dropped), Counter[int]()
     for marks in cut.marks:
         dropped.update(marks.dropped)
         lengths.update({int(below): count for below, count in marks.lengths.items()})
@@ -66,7 +66,7 @@ def _circumstances(release: Release, cut: OpenCut, pipeline: Pipeline) -> Circum
         release_id=release.id,
         parent_id=release.parent_id,
         cut_time=release.cut_time.ToJsonString(),
-        k=pipeline.select.k,
+        k=pipeline.select.rows,
         exact=cut.exact,
         short=cut.short,
         seen=sum(marks.seen for marks in cut.marks),

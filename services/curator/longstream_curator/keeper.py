@@ -102,7 +102,7 @@ class Keeper:
         partition = record.partition.index
         match fact.WhichOneof("fact"):
             case "example":
-                return self._keep(partition, fact.example)
+                return self._keep(partition, fact.example, record.timestamp_ms)
             case "revision":
                 return self._control(lambda: self._switch(partition, fact.revision))
             case "barrier":
@@ -130,14 +130,14 @@ class Keeper:
                 outputs.append(self._tell(name, CurationRecord(pipeline=name, progress=progress)))
         return outputs
 
-    def _keep(self, partition: int, example: Example) -> list[Output]:
+    def _keep(self, partition: int, example: Example, arrived_ms: int) -> list[Output]:
         check_example_size(example)
         if not self._sets[partition] and not self._passed[partition].seen:
             self._passed[partition].seen = 1
             self._dirty[partition].add(_ANY)
         outputs: list[Output] = []
         for name, kept_set in self._sets[partition].items():
-            changes = kept_set.offer(example)
+            changes = kept_set.offer(example, arrived_ms)
             self._dirty[partition].add(name)
             self._metrics.offered(changes)
             outputs.extend(self._logged(partition, name, identifier, item) for identifier, item in changes)

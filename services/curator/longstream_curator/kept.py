@@ -1,19 +1,23 @@
-"""A pipeline's kept set in one partition: the exact k-longest, the texts it needs, and what it has seen.
+"""What one partition keeps for one pipeline: the exact k-longest, the texts it needs, and what it has seen.
 
 Everything here is restored from `curator-state`, the changelog that the worker commits with its position.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from longstream import pipeline as pipelines
 from longstream.pipeline import Pipeline
-from longstream.v1.records_pb2 import Example, KeptExample, PartitionMarks, PipelineRevision, Rank
-from longstream_curator import selection
-from longstream_curator.length import Metric, measure, metric
-from longstream_curator.selection import Candidate, Change, Dedup, Kind, LongestK, Snapshot, dedup_key
+from longstream.v1.records_pb2 import Example, KeptExample, PartitionMarks, PipelineRevision
+from longstream_curator.admission import Admission, Barred, rule_of
+from longstream_curator.divisions import Divisions, Place, divided
+from longstream_curator.length import Length, Metric, measure, metric
+from longstream_curator.ranks import candidate_of, example_key, rank_record
+from longstream_curator.selection import Candidate, Change, Kind, Standing
 
 MAX_SOURCES = 100
 """Sources counted by name; marks travel in one record, and a stream may have a source for each document."""
@@ -23,16 +27,22 @@ Changed = tuple[str, KeptExample | None]
 """An example id, and what is kept under it from now on; None: nothing."""
 
 
+class _Held(NamedTuple):
+    example: Example
+    time_ms: int
+
+
 class KeptSet:
     """What one partition keeps for one pipeline."""
 
     def __init__(self, revision: PipelineRevision, metrics: Callable[[Pipeline], Metric]) -> None:
         """metrics makes the pipeline's length metric; it may read a tokenizer's file."""
         self._metrics = metrics
-        self.marks = PartitionMarks()
-        self._bodies: dict[str, Example] = {}
-        self._adopt(revision)
-        self._longest = LongestK(self._m)
+        self.marks: PartitionMarks
+        self._pipeline: Pipeline
+        self._divisions: Divisions
+        self._held: dict[str, _Held]
+        self._begin(PartitionMarks(), revision)
 
     @classmethod
     def restored(
@@ -40,61 +50,79 @@ class KeptSet:
     ) -> KeptSet:
         """The set that wrote these records."""
         restored = cls(marks.revision, metrics)
-        restored.marks = marks
         kept = list(kept)
-        restored._bodies = {item.example.id: item.example for item in kept}
-        candidates = tuple(candidate_of(item, restored._pipeline.select.dedup) for item in kept)
-        mark = rank_of(marks.evicted) if marks.HasField("evicted") else None
-        restored._longest = LongestK.restore(restored._m, Snapshot(kept=candidates, mark=mark))
+        restored._begin(divided(marks, kept), marks.revision)
+        by_place: defaultdict[Place, list[Candidate]] = defaultdict(list)
+        for item in kept:
+            place = Place(item.stratum, restored._admission.buckets.of(item.time_ms))
+            by_place[place].append(candidate_of(item, restored._pipeline.select.dedup))
+            restored._held[item.example.id] = _Held(item.example, item.time_ms)
+        restored._divisions.restore(by_place)
         return restored
 
     def __len__(self) -> int:
-        return len(self._longest)
+        return len(self._divisions)
 
-    def offer(self, example: Example) -> list[Changed]:
-        """Take an example into account; returns what changes in the kept set."""
+    def offer(self, example: Example, arrived_ms: int = 0) -> list[Changed]:
+        """Take an example into account; returns what changes in the kept set.
+
+        arrived_ms: when it came, since 1970, as the log says: the same in every replay.
+        """
         self.marks.seen += 1
-        if example.source not in self._order and self._pipeline.sources:
-            self.marks.dropped["source"] += 1
-            return []
-        length = measure(self._metric, example.response, self._longest.floor).value
-        self._count(example, length)
-        self._bodies.setdefault(example.id, example)
-        changes = self._longest.offer(self._candidate(example, length))
-        self._set_mark()
-        return self._settled(changes)
+        time_ms = self._admission.time_ms(example, arrived_ms)
+        place = self._admission.place(example, time_ms)
+        standing = self._admission.standing(example)
+        if isinstance(place, Barred):
+            return self._drop(place.reason)
+        if isinstance(standing, Barred):
+            return self._drop(standing.reason)
+        longest, expired = self._divisions.enter(place)
+        gone = [self._gone(example_id) for example_id in expired]
+        if longest is None:
+            return gone + self._drop("late")
+        length = measure(self._metric, example.response, longest.floor_at(standing))
+        self._count(example, length.value)
+        candidate = self._candidate(example, length, standing)
+        barred = (
+            self._admission.bars(example, length.value) if length.exact and longest.wants(candidate) else None
+        )
+        if barred is not None:
+            return gone + self._drop(barred.reason)
+        changes = self._divisions.offer(place, candidate)
+        if changes[0].kind is Kind.ADDED:
+            self._held[example.id] = _Held(example, time_ms)
+        return gone + self._settled(place, changes)
 
     def switch(self, revision: PipelineRevision) -> list[Changed]:
         """Go on under another revision of the pipeline.
 
         What is kept is ranked anew; what was dropped under the old rule is gone, which the marks say.
         """
-        select, sources = self._pipeline.select, self._pipeline.sources
-        self._adopt(revision)
-        if (self._pipeline.select, self._pipeline.sources) == (select, sources):
+        pipeline = pipelines.of_revision(revision)
+        if rule_of(pipeline) == rule_of(self._pipeline):
+            self._pipeline = pipeline
+            self.marks.revision.CopyFrom(revision)
             return []
-        old = [self._bodies[candidate.id] for candidate in self._longest.kept()]
+        old = [self._held[candidate.id] for _, candidate in self._divisions.kept()]
         seen, begun_late = self.marks.seen, self.marks.begun_late or self.marks.seen > 0
-        self.marks = PartitionMarks(revision=revision, metric=self._metric.version, begun_late=begun_late)
-        self._longest, self._bodies = LongestK(self._m), {}
-        changes: dict[str, KeptExample | None] = {example.id: None for example in old}
-        for example in old:
-            changes.update(self.offer(example))
+        self._begin(PartitionMarks(begun_late=begun_late), revision)
+        changes: dict[str, KeptExample | None] = {held.example.id: None for held in old}
+        for held in old:
+            changes.update(self.offer(held.example, held.time_ms))
         self.marks.seen = seen
         return list(changes.items())
 
     def kept(self) -> Iterator[KeptExample]:
-        """What is kept, best rank first."""
-        return (self._kept(candidate) for candidate in self._longest.kept())
+        """What is kept: by strata and buckets of time, and in each the best rank first."""
+        return (self._kept(place, candidate) for place, candidate in self._divisions.kept())
 
-    @property
-    def _m(self) -> int:
-        return self._pipeline.select.k + self._pipeline.select.reserve
-
-    def _adopt(self, revision: PipelineRevision) -> None:
+    def _begin(self, marks: PartitionMarks, revision: PipelineRevision) -> None:
+        self.marks = marks
         self._pipeline = pipelines.of_revision(revision)
         self._metric = self._metrics(self._pipeline)
-        self._order = {source: place for place, source in enumerate(self._pipeline.sources)}
+        self._admission = Admission(self._pipeline)
+        self._divisions = Divisions(marks, self._admission.strata.places, self._admission.buckets)
+        self._held = {}
         self.marks.revision.CopyFrom(revision)
         self.marks.metric = self._metric.version
 
@@ -105,75 +133,55 @@ class KeptSet:
         counts.length += length
         self.marks.lengths[str(1 << length.bit_length())] += 1
 
-    def _set_mark(self) -> None:
-        if self._longest.mark is not None:
-            self.marks.evicted.CopyFrom(rank_record(self._longest.mark))
+    def _drop(self, reason: str) -> list[Changed]:
+        self.marks.dropped[reason] += 1
+        return []
 
-    def _settled(self, changes: Iterable[Change]) -> list[Changed]:
+    def _gone(self, example_id: str) -> Changed:
+        """The bucket of a kept example is over."""
+        del self._held[example_id]
+        self.marks.dropped["expired"] += 1
+        return example_id, None
+
+    def _settled(self, place: Place, changes: Iterable[Change]) -> list[Changed]:
         settled: list[Changed] = []
         for change in changes:
             identifier = change.candidate.id
             if change.kind in {Kind.ADDED, Kind.UPDATED}:
-                settled.append((identifier, self._kept(change.candidate)))
-            elif change.kind is not Kind.IGNORED:
-                self._bodies.pop(identifier, None)
+                settled.append((identifier, self._kept(place, change.candidate)))
+            elif change.kind is Kind.IGNORED:
+                self.marks.dropped[change.reason] += 1
+            else:
+                del self._held[identifier]
                 settled.append((identifier, None))
                 self.marks.dropped[change.kind.value] += 1
-            else:
-                self.marks.dropped[change.reason] += 1
-                if identifier not in self._longest:
-                    self._bodies.pop(identifier, None)
         return settled
 
-    def _kept(self, candidate: Candidate) -> KeptExample:
+    def _kept(self, place: Place, candidate: Candidate) -> KeptExample:
+        held = self._held[candidate.id]
         return KeptExample(
             pipeline=self._pipeline.name,
             rank=rank_record(candidate.rank),
-            example=self._bodies[candidate.id],
+            example=held.example,
             had_duplicates=candidate.had_duplicates,
+            stratum=place.stratum,
+            time_ms=held.time_ms,
         )
 
-    def _candidate(self, example: Example, length: int) -> Candidate:
-        order = self._order.get(example.source, len(self._order))
-        rank = Rank(length=length, source_order=order, example_id=example.id)
-        if example.HasField("source_index"):
-            rank.source_index = example.source_index
-        return candidate_of(KeptExample(rank=rank, example=example), self._pipeline.select.dedup)
-
-
-def candidate_of(kept: KeptExample, dedup: Dedup) -> Candidate:
-    """What ranking needs to know of a kept example."""
-    example, rank = kept.example, kept.rank
-    key = dedup_key(dedup, response=example.response, instruction=example.instruction, input=example.input)
-    return Candidate(
-        id=example.id,
-        length=rank.length,
-        source_order=rank.source_order,
-        source_index=rank.source_index if rank.HasField("source_index") else None,
-        dedup_key=key,
-        had_duplicates=kept.had_duplicates,
-    )
+    def _candidate(self, example: Example, length: Length, standing: Standing) -> Candidate:
+        # What is shorter than all that are kept has no duplicate among them.
+        dedup = self._pipeline.select.dedup if length.exact else "off"
+        return Candidate(
+            id=example.id,
+            length=length.value,
+            source_order=self._admission.source_order(example),
+            source_index=example.source_index if example.HasField("source_index") else None,
+            dedup_key=example_key(example, dedup),
+            standing=standing,
+        )
 
 
 def pipeline_metric(pipeline: Pipeline, nltk_data: Path | None) -> Metric:
     """The length metric that a pipeline names."""
     tokenizer = Path(pipeline.select.tokenizer) if pipeline.select.tokenizer else None
     return metric(pipeline.select.metric, nltk_data=nltk_data, tokenizer=tokenizer)
-
-
-def rank_record(rank: selection.Rank) -> Rank:
-    """A rank as the record that travels."""
-    return Rank(
-        length=-rank.minus_length,
-        source_order=rank.source_order,
-        source_index=None if rank.without_index else rank.source_index,
-        example_id=rank.id,
-    )
-
-
-def rank_of(record: Rank) -> selection.Rank:
-    """The rank that a record holds."""
-    given = record.HasField("source_index")
-    return selection.Rank(
-        -record.length, record.source_order, not given, record.source_index, record.example_id
-    )

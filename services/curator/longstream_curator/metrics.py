@@ -11,13 +11,18 @@ from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from longstream.fact_gauges import newest, seconds
+from longstream.selecting import SCREENS
 from longstream.telemetry import INDEX, Course, Metrics, Told, tell_fact
 from longstream.v1.records_pb2 import PartitionMarks, Release
 from longstream.view import View
 from longstream.worker_metrics import error_reasons
 from longstream_curator.kept import Changed
 
-DROPS = ("source", "replaced", "evicted", "known", "erased", "duplicate", "too_short")
+DROPS = (
+    *("source", "stratum", "no_score", "late", "too_long", "too_short", "duplicate", "known", "erased"),
+    *("replaced", "evicted", "expired"),
+    *SCREENS,
+)
 """Why an example that was read is not in the kept set."""
 _KEPT = {
     "curator_kept_records": "Examples in the kept set.",

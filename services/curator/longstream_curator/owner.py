@@ -43,10 +43,12 @@ from longstream.v1.records_pb2 import (
 )
 from longstream.view import CATCH_UP_S, View
 from longstream_curator import snapshot
-from longstream_curator.cut import OpenCut, PartitionCut
+from longstream_curator.cut import OpenCut
 from longstream_curator.finish import finish
+from longstream_curator.gathering import PartitionCut
 from longstream_curator.length import Metric
 from longstream_curator.metrics import CuratorMetrics
+from longstream_curator.strata import WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,7 @@ class CurationOwner(Owner):
         curation.cut_time.CopyFrom(release.cut_time)
         del curation.snapshots[:]
         curation.sent = 0
+        curation.sent_by_stratum.clear()
         barrier = Barrier(
             pipeline=release.pipeline,
             release_id=release.id,
@@ -185,7 +188,8 @@ class CurationOwner(Owner):
             return
         prefix = f"{state.pipeline}/"
         tasks = cut.advance(release.id, lambda row_id: self._parts.rows.get(prefix + row_id))
-        curation.sent = cut.taken
+        curation.sent_by_stratum.update(cut.taken)
+        curation.sent = sum(cut.taken.values())
         outputs.extend(_sent(task) for task in tasks)
         if not tasks:
             self._read[state.pipeline] = version
@@ -200,7 +204,11 @@ class CurationOwner(Owner):
             self._partition_cut(state.pipeline, arrived)
             for arrived in sorted(state.curation.snapshots, key=lambda arrived: arrived.partition)
         ]
-        return OpenCut(pipelines.of_revision(release.revision), cuts, state.curation.sent)
+        # A state of an earlier version has the sum alone, and was written for one stratum.
+        taken = state.curation.sent_by_stratum or {WHOLE: state.curation.sent}
+        return OpenCut(
+            pipelines.of_revision(release.revision), cuts, release.cut_time.ToMilliseconds(), taken
+        )
 
     def _partition_cut(self, pipeline: str, arrived: PartitionSnapshot) -> PartitionCut:
         with self._parts.storage.open(arrived.address) as file:

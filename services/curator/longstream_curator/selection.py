@@ -7,6 +7,7 @@ date with O(log m) work per record and O(m) memory. Ties, duplicates: docs/decis
 from __future__ import annotations
 
 import heapq
+import sys
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal, NamedTuple
@@ -20,14 +21,27 @@ class Rank(NamedTuple):
     """A place in the ranking; the smaller is the better one.
 
     Longest first; then the source that the pipeline file lists first; then the lowest index in the source,
-    those without one last; then the id.
+    those without one last; then the id. Before all that a score and a draw, where a pipeline chooses by them
+    (`order.py`); else both are 0.
     """
 
+    minus_score: int
+    draw: int
     minus_length: int
     source_order: int
     without_index: bool
     source_index: int
     id: str
+
+
+class Standing(NamedTuple):
+    """What ranks before the length: the higher score, then the lower draw."""
+
+    score: int
+    draw: int
+
+
+LENGTH_ALONE = Standing(0, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +58,13 @@ class Candidate:
     source_index: int | None = None
     dedup_key: str | None = None
     had_duplicates: bool = False
+    standing: Standing = LENGTH_ALONE
 
     @property
     def rank(self) -> Rank:
         """Its place among all."""
-        index = self.source_index
-        return Rank(-self.length, self.source_order, index is None, index or 0, self.id)
+        index, (score, draw) = self.source_index, self.standing
+        return Rank(-score, draw, -self.length, self.source_order, index is None, index or 0, self.id)
 
 
 class Kind(StrEnum):
@@ -151,7 +166,26 @@ class LongestK:
     @property
     def floor(self) -> int:
         """A candidate shorter than this will be ignored; 0 while there is room."""
-        return -self._worst().minus_length if self._full() else 0
+        return self.floor_at(LENGTH_ALONE)
+
+    def floor_at(self, standing: Standing) -> int:
+        """The same for a candidate that stands so before lengths are compared."""
+        if not self._full():
+            return 0
+        worst = self._worst()
+        theirs = (-standing.score, standing.draw)
+        if theirs == worst[:2]:
+            return -worst.minus_length
+        return sys.maxsize if theirs > worst[:2] else 0
+
+    def wants(self, candidate: Candidate) -> bool:
+        """Whether an offer of it would give it a slot."""
+        if candidate.id in self._erased or candidate.id in self._kept:
+            return False
+        twin = self._twin(candidate)
+        if twin is not None:
+            return candidate.rank < twin.rank
+        return not self._full() or candidate.rank < self._worst()
 
     def kept(self) -> list[Candidate]:
         """Best rank first."""
@@ -188,6 +222,12 @@ class LongestK:
         slot = replace(candidate, dedup_key=None, had_duplicates=False)
         self._slots[example_id] = slot
         return (Change(Kind.ERASED, slot),)
+
+    def forget(self, example_id: str) -> None:
+        """Let go of one that is kept elsewhere from now on; nothing was dropped, so the mark stays."""
+        candidate = self._kept.pop(example_id)
+        self._forget_key(candidate)
+        self._tidy()
 
     def release_erased_slots(self) -> tuple[Change, ...]:
         """Free the slots of erased candidates, which a cut has by now taken into account."""

@@ -6,6 +6,7 @@ Out: what the views know of `releases`, of the owner's state and of `curator-sta
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,9 +21,10 @@ from longstream.v1 import curator_pb2 as pb
 from longstream.v1.curator_pb2_grpc import CuratorServiceServicer
 from longstream.v1.records_pb2 import CurationRecord, CutCommand, OwnerState, PartitionMarks, Release
 from longstream.view import View
-from longstream_curator.kept import rank_of
 from longstream_curator.length import metric
 from longstream_curator.metrics import CuratorMetrics
+from longstream_curator.ranks import rank_of
+from longstream_curator.strata import stratifier
 from longstream_curator.submission import Submission, Submitter
 from longstream_curator.view import KeptRank
 
@@ -211,11 +213,18 @@ class CuratorService(CuratorServiceServicer):
         self._metrics.accepted(account.accepted - before)
 
     def _best(self, pipeline: str) -> list[KeptRank]:
-        select = self._pipelines[pipeline].select
         facts = [fact for _, fact in self._views.kept.under(f"{pipeline}/")]
-        ranks = [fact for fact in facts if isinstance(fact, KeptRank)]
+        ranks = sorted(
+            (fact for fact in facts if isinstance(fact, KeptRank)), key=lambda fact: rank_of(fact.rank)
+        )
         # Each partition keeps so many, any of which could be the best; so the union is cut again.
-        return sorted(ranks, key=lambda fact: rank_of(fact.rank))[: select.k + select.reserve]
+        strata, so_far = stratifier(self._pipelines[pipeline]), Counter[str]()
+        best: list[KeptRank] = []
+        for fact in ranks:
+            so_far[fact.stratum] += 1
+            if so_far[fact.stratum] <= strata.places(fact.stratum):
+                best.append(fact)
+        return best
 
     def _marks(self, pipeline: str) -> list[PartitionMarks]:
         facts = self._views.kept.under(f"{pipeline}#")

@@ -15,13 +15,18 @@ MEDIA_TYPE = "application/vnd.apache.parquet"
 GROUP_BYTES = 64 * 1024 * 1024
 """Of examples that are encoded or decoded at once: Arrow's columns of bytes end at 2 GiB."""
 
+_RANK = ("length", "source_order", "source_index", "example_id", "score", "draw")
 _SCHEMA = pa.schema(
     [
         pa.field("length", pa.uint64(), nullable=False),
         pa.field("source_order", pa.uint32(), nullable=False),
         pa.field("source_index", pa.uint64()),
         pa.field("example_id", pa.string(), nullable=False),
+        pa.field("score", pa.uint64(), nullable=False),
+        pa.field("draw", pa.uint64(), nullable=False),
         pa.field("had_duplicates", pa.bool_(), nullable=False),
+        pa.field("stratum", pa.string(), nullable=False),
+        pa.field("time_ms", pa.int64(), nullable=False),
         pa.field("example", pa.binary(), nullable=False),
     ]
 )
@@ -61,7 +66,11 @@ def _row(item: KeptExample) -> dict[str, Any]:
         "source_order": item.rank.source_order,
         "source_index": item.rank.source_index if item.rank.HasField("source_index") else None,
         "example_id": item.rank.example_id,
+        "score": item.rank.score,
+        "draw": item.rank.draw,
         "had_duplicates": item.had_duplicates,
+        "stratum": item.stratum,
+        "time_ms": item.time_ms,
         "example": item.example.SerializeToString(deterministic=True),
     }
 
@@ -69,7 +78,7 @@ def _row(item: KeptExample) -> dict[str, Any]:
 def _kept(row: dict[str, Any], pipeline: str) -> KeptExample:
     return KeptExample(
         pipeline=pipeline,
-        rank=Rank(**{name: row[name] for name in ("length", "source_order", "source_index", "example_id")}),
+        rank=Rank(**{name: row[name] for name in _RANK if row.get(name) is not None}),
         example=Example.FromString(row["example"]),
-        had_duplicates=row["had_duplicates"],
+        **{name: row[name] for name in ("had_duplicates", "stratum", "time_ms") if name in row},
     )

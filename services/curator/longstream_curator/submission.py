@@ -154,6 +154,7 @@ def example_of(item: Document | Pair) -> Example:
         external_id=item.external_id,
         licence=item.licence,
         provenance=item.provenance,
+        time=item.time if item.HasField("time") else None,
     )
 
 

@@ -16,6 +16,7 @@ class KeptRank:
     rank: Rank
     source: str
     external_id: str
+    stratum: str
 
 
 def kept_or_marks(record: Record) -> KeptRank | PartitionMarks:
@@ -23,4 +24,5 @@ def kept_or_marks(record: Record) -> KeptRank | PartitionMarks:
     state = parse(CuratorStateRecord, record)
     if state.HasField("marks"):
         return state.marks
-    return KeptRank(state.kept.rank, state.kept.example.source, state.kept.example.external_id)
+    kept = state.kept
+    return KeptRank(kept.rank, kept.example.source, kept.example.external_id, kept.stratum)

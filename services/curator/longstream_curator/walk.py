@@ -19,8 +19,9 @@ from longstream_curator.selection import Candidate, Rank, Snapshot, better
 class Merged:
     """The first m places of the whole ranking.
 
-    candidates: best rank first, without erased ones. full: all m places were taken, erased ones included.
-    mark: above it the ranking is complete; None if nothing was ever dropped.
+    candidates: best rank first, without erased ones. full: all m places were taken, erased ones included, and
+    none was given up since for its likeness to another. mark: above it the ranking is complete; None if nothing
+    was ever dropped.
     """
 
     candidates: tuple[Candidate, ...]
@@ -105,21 +106,47 @@ class Walk:
     @property
     def exact(self) -> bool:
         """Whether an exhaustive sort of everything before the cut, walked as far, would have met the same."""
-        if self._mark is None:
+        return self.exact_until(None)
+
+    @property
+    def under_way(self) -> int:
+        """Rows that there will be if all that are pending are accepted."""
+        return self._count[_Standing.PENDING] + self._count[_Standing.ACCEPTED]
+
+    @property
+    def next_rank(self) -> Rank | None:
+        """The rank of the next candidate to decide on; None while enough are under way, or when none is left."""
+        while not self._exhausted() and not self._enough():
+            candidate = self._merged.candidates[self._position]
+            if candidate.id not in self._standing:
+                return candidate.rank
+            self._position += 1
+        return None
+
+    @property
+    def last_rank(self) -> Rank | None:
+        """The worst rank that was decided on."""
+        return self._merged.candidates[self._position - 1].rank if self._position else None
+
+    def exact_until(self, end: Rank | None) -> bool:
+        """Whether it is exact where nothing below the rank `end` was wanted; None: all that there was."""
+        if self._mark is None or (end is not None and end < self._mark):
             return True
-        if self._exhausted() and not self._enough() and not self._merged.full:
-            return False  # what was dropped could have filled the places that are free
-        return self._position == 0 or self._merged.candidates[self._position - 1].rank < self._mark
+        if not self._enough():
+            complete = self._merged.full if self._exhausted() else end is None
+            if not complete:
+                return False  # what was dropped could have filled the places that are free
+        last = self.last_rank
+        return last is None or last < self._mark
 
     def next_needed(self) -> Candidate | None:
         """The next candidate to decide on; None while enough are under way, or when none is left."""
-        while not self._exhausted() and not self._enough():
-            candidate = self._merged.candidates[self._position]
-            self._position += 1
-            if candidate.id not in self._standing:
-                self._set(candidate.id, _Standing.PENDING)
-                return candidate
-        return None
+        if self.next_rank is None:
+            return None
+        candidate = self._merged.candidates[self._position]
+        self._position += 1
+        self._set(candidate.id, _Standing.PENDING)
+        return candidate
 
     def accept(self, example_id: str) -> bool:
         """Tell that a pending candidate has its row. False if it is not pending: the first outcome stands."""
@@ -155,7 +182,7 @@ class Walk:
 
     def _enough(self) -> bool:
         """Whether those under way suffice, if all are accepted."""
-        return self._count[_Standing.PENDING] + self._count[_Standing.ACCEPTED] >= self._k
+        return self.under_way >= self._k
 
     def _exhausted(self) -> bool:
         return self._position >= len(self._merged.candidates)

@@ -1,0 +1,119 @@
+"""A partition's kept sets of one pipeline: one for each stratum and bucket of time, each the k longest of its own.
+
+A bucket that no later cut can reach is dropped whole; what comes for it afterwards is late.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from longstream.v1.records_pb2 import Division, KeptExample, PartitionMarks
+from longstream_curator.ranks import rank_of, rank_record
+from longstream_curator.selection import Candidate, Change, Kind, LongestK, Snapshot
+from longstream_curator.window import Buckets
+
+
+class Place(NamedTuple):
+    """Where an example is ranked: in which part of the stream, and in which bucket of time."""
+
+    stratum: str
+    bucket: int
+
+
+class Divisions:
+    """The sets by place. What they have seen stands in the partition's marks, which they keep up to date."""
+
+    def __init__(self, marks: PartitionMarks, places: Callable[[str], int], buckets: Buckets) -> None:
+        """places: ranks to be kept of a stratum."""
+        self._marks = marks
+        self._places = places
+        self._buckets = buckets
+        self._sets: dict[Place, LongestK] = {}
+        self._counts: dict[Place, Division] = {}
+        self._where: dict[str, Place] = {}
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def restore(self, kept: Mapping[Place, Iterable[Candidate]]) -> None:
+        """Go on from what the marks say and what was kept."""
+        for division in self._marks.divisions:
+            place = Place(division.stratum, division.bucket)
+            candidates = tuple(kept.get(place, ()))
+            mark = rank_of(division.evicted) if division.HasField("evicted") else None
+            snapshot = Snapshot(kept=candidates, mark=mark)
+            self._counts[place] = division
+            self._sets[place] = LongestK.restore(self._places(place.stratum), snapshot)
+            self._where.update((candidate.id, place) for candidate in candidates)
+
+    def enter(self, place: Place) -> tuple[LongestK | None, list[str]]:
+        """The set of a place, and the ids that are gone since it is looked at; None: it is too late for that place."""
+        gone: list[str] = []
+        if place not in self._sets:
+            seen = self._seen()
+            seen[place.bucket] += 1
+            expired = set(self._buckets.expired(seen))
+            gone = [
+                example_id
+                for one in list(self._sets)
+                if one.bucket in expired
+                for example_id in self._drop(one)
+            ]
+            if place.bucket in expired:
+                return None, gone
+            self._sets[place] = LongestK(self._places(place.stratum))
+            self._marks.divisions.add(stratum=place.stratum, bucket=place.bucket)
+            self._counts[place] = self._marks.divisions[-1]
+        self._counts[place].seen += 1
+        return self._sets[place], gone
+
+    def offer(self, place: Place, candidate: Candidate) -> tuple[Change, ...]:
+        """Offer to a set that was entered. An id that came before moves to the newer bucket if it finds room there."""
+        longest, before = self._sets[place], self._where.get(candidate.id, place)
+        if before != place:
+            if place.bucket < before.bucket or not longest.wants(candidate):
+                return (Change(Kind.IGNORED, candidate, "known"),)
+            self._sets[before].forget(candidate.id)
+        changes = longest.offer(candidate)
+        for change in changes:
+            if change.kind is Kind.ADDED:
+                self._where[change.candidate.id] = place
+            elif change.kind in {Kind.REPLACED, Kind.EVICTED}:
+                del self._where[change.candidate.id]
+        if longest.mark is not None:
+            self._counts[place].evicted.CopyFrom(rank_record(longest.mark))
+        return changes
+
+    def kept(self) -> Iterator[tuple[Place, Candidate]]:
+        """All that is kept: place by place, the best rank of each first."""
+        for place in sorted(self._sets):
+            for candidate in self._sets[place].kept():
+                yield place, candidate
+
+    def __contains__(self, example_id: str) -> bool:
+        return example_id in self._where
+
+    def _seen(self) -> Counter[int]:
+        seen = Counter[int]()
+        for place, division in self._counts.items():
+            seen[place.bucket] += division.seen
+        return seen
+
+    def _drop(self, place: Place) -> Iterator[str]:
+        """Forget a set whose time is over."""
+        self._marks.divisions.remove(self._counts.pop(place))
+        for candidate in self._sets.pop(place).kept():
+            del self._where[candidate.id]
+            yield candidate.id
+        # Removing moved the others in their list.
+        self._counts = {Place(one.stratum, one.bucket): one for one in self._marks.divisions}
+
+
+def divided(marks: PartitionMarks, kept: Collection[KeptExample]) -> PartitionMarks:
+    """Marks as they are written now; earlier versions had one mark for all that a partition saw."""
+    if not marks.divisions and (kept or marks.HasField("evicted")):
+        marks.divisions.add(seen=marks.seen, evicted=marks.evicted if marks.HasField("evicted") else None)
+        marks.ClearField("evicted")
+    return marks

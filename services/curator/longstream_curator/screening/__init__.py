@@ -1,0 +1,1 @@
+"""What keeps a text out of a selection although it is long enough."""
