@@ -21,7 +21,7 @@ import orjson
 from longstream.commands.terminal import TerminalLine
 from longstream_curator.files.curate import Curation, curate
 from longstream_curator.files.inputs import sources
-from longstream_curator.files.longest import Longest
+from longstream_curator.files.longest import Longest, Rule
 from longstream_curator.files.progress import Progress
 from longstream_curator.length import metric
 from longstream_curator.punkt import punkt_folder, read_punkt
@@ -69,14 +69,12 @@ def ours(name: str) -> Callable[[Task], Work]:
         used = metric(name, nltk_data=task.nltk_data, tokenizer=task.tokenizer)
 
         def work() -> Told:
-            longest = Longest(used, task.k)
+            longest = Longest(Rule(metric=used, k=task.k))
             curate(
-                sources([str(task.file)]),
-                "",
-                Curation(longest=longest),
-                Progress(0, TerminalLine(sys.stderr)),
+                sources([str(task.file)]), Curation(longest=longest), Progress(0, TerminalLine(sys.stderr))
             )
-            return Told(sorted(one.place for one in longest.chosen()), longest.counted, longest.seen)
+            chosen = longest.selected().chosen
+            return Told(sorted(one.place for one in chosen), longest.counted, longest.seen)
 
         return work
 

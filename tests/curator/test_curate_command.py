@@ -123,8 +123,9 @@ def test_a_score_is_read_beside_a_number_that_only_python_calls_json(
     (tmp_path / "in.jsonl").write_bytes(
         b'{"output": "One two.", "other": NaN, "score": 2}\n{"output": "One.", "score": 1}\n'
     )
-    (account,) = curate(capsys, tmp_path / "in.jsonl", "--k", "1", "--compare", "score=score")["compared"]
-    assert (account["shared"], account["longest"]) == (1, 3)
+    account = curate(capsys, tmp_path / "in.jsonl", "--k", "1", "--compare", "score=score")
+    assert [one["longest"] for one in account["compared"]] == [3]
+    assert account["overlaps"] == [{"one": "these", "other": "score=score", "shared": 1}]
 
 
 def test_parquet_goes_to_parquet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,9 +213,11 @@ def test_other_selections_are_set_beside_it(tmp_path: Path, capsys: pytest.Captu
     account = curate(capsys, *words)
     random, score = account["compared"]
     assert random["records"] == score["records"] == 20
-    assert 0 < random["shared"] < 20
-    assert score["shared"] >= 2
-    assert curate(capsys, *words)["compared"] == [random, score]
+    shared = {(one["one"], one["other"]): one["shared"] for one in account["overlaps"]}
+    assert 0 < shared["these", "random"] < 20
+    assert 2 <= shared["these", "score=score"] < 20
+    assert 0 <= shared["random", "score=score"] < 20
+    assert curate(capsys, *words)["overlaps"] == account["overlaps"]
     path.write_bytes(lines([{"output": "word", "score": "high"}]))
     assert main(["curate", str(path), "--compare", "score=score"]) == USAGE
 
@@ -233,7 +236,7 @@ def test_it_says_why(wanted: str, why: str, tmp_path: Path, capsys: pytest.Captu
     path.write_bytes(lines(RECORDS))
     account = curate(capsys, path, "--k", "2", "--max-length", "30", "--explain", wanted)
     assert account["explained"][0].endswith(why)
-    assert account["too_long"] == 1
+    assert account["left_out"] == {"too_long": 1}
 
 
 @pytest.mark.parametrize(
@@ -264,3 +267,139 @@ def test_k_is_a_number_or_all(k: str, capsys: pytest.CaptureFixture[str]) -> Non
     with pytest.raises(SystemExit):
         main(["curate", "x.jsonl", "--k", k])
     assert "a number from 1 to 1,000,000, or all" in capsys.readouterr().err
+
+
+def shop(tmp_path: Path) -> Path:
+    """Nine records of two sites, with a score; the site `a` has the longest."""
+    path = tmp_path / "shop.jsonl"
+    path.write_bytes(
+        lines(
+            [
+                {"output": f"word{n} " * (n + (10 if site == "a" else 0)), "site": site, "score": n}
+                for site, count in (("a", 6), ("b", 3))
+                for n in range(1, count + 1)
+            ]
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "by_stratum"),
+    [
+        ((), {"a": 4}),
+        (("--share", "equal"), {"a": 2, "b": 2}),
+        (("--share", "proportional"), {"a": 3, "b": 1}),
+        (("--share", "a=1,b=3"), {"a": 1, "b": 3}),
+        (("--quota", "a=1"), {"a": 1, "b": 3}),
+        (("--quota", "a=3,b=0"), {"a": 3}),
+    ],
+)
+def test_strata_have_their_shares(
+    words: tuple[str, ...], by_stratum: dict[str, int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("--strata", "site", *words) if words else ()
+    output = tmp_path / "out.jsonl"
+    account = curate(capsys, shop(tmp_path), "--k", "4", "--metric", "words", *asked, "--output", output)
+    kept = [one["site"] for one in read(output)]
+    assert {site: kept.count(site) for site in "ab" if site in kept} == by_stratum
+    assert account["kept_by_stratum"] == (by_stratum if words else {})
+    assert account["exact"]
+
+
+def test_each_input_may_be_a_stratum(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, other = shop(tmp_path), tmp_path / "other.jsonl"
+    other.write_bytes(lines([{"output": "few words"}]))
+    account = curate(capsys, path, other, "--k", "4", "--metric", "words", "--strata", "input")
+    assert account["kept_by_input"] == {str(path): 3, str(other): 1}
+
+
+def test_a_baseline_can_be_written_as_well(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "out.jsonl"
+    curate(capsys, shop(tmp_path), "--k", "2", "--by", "score=score", "--output", output)
+    assert [one["score"] for one in read(output)] == [5, 6]
+    drawn = []
+    for seed in ("1", "2", "1"):
+        curate(capsys, shop(tmp_path), "--k", "4", "--by", "random", "--seed", seed, "--output", output)
+        drawn.append([one["output"] for one in read(output)])
+    assert drawn[0] == drawn[2] != drawn[1]
+
+
+def test_what_is_screened_out_makes_room_and_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.jsonl"
+    prompt = "Say in a few plain words how the tide comes in and goes out again on a stormy day."
+    (tmp_path / "tests.jsonl").write_bytes(lines([{"text": prompt}]))
+    records = [
+        {"id": "loop", "output": "the same again and " * 400},
+        {
+            "id": "sorry",
+            "output": "I'm sorry, but I cannot help with that. " + "Because of rules, and more. " * 9,
+        },
+        {
+            "id": "leak",
+            "instruction": prompt,
+            "output": "The moon draws the water, and so it comes and goes. " * 3,
+        },
+        {"id": "good", "output": "The mill turned all winter, and the river under it never froze."},
+        {"id": "like", "output": "The mill turned all winter, and the river under it never froze!"},
+        {"id": "small", "output": "A short one."},
+    ]
+    path.write_bytes(lines(records))
+    words = (path, "--k", "2", "--screen", "repetition,refusal", "--against", tmp_path / "tests.jsonl")
+    account = curate(capsys, *words, "--near-duplicates", "--output", tmp_path / "out.jsonl")
+    assert [one["id"] for one in read(tmp_path / "out.jsonl")] == ["good", "small"]
+    assert account["left_out"] == {"contamination": 1, "near_duplicate": 1, "refusal": 1, "repetition": 1}
+    for name, why in (
+        ("loop", "screen repetition"),
+        ("like", "nearly equal"),
+        ("leak", "screen contamination"),
+    ):
+        assert why in curate(capsys, *words, "--near-duplicates", "--explain", name)["explained"][0]
+
+
+def test_near_duplicates_beyond_the_reserve_make_it_inexact(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(
+        lines([{"output": "one of many equal texts, word by word"}] * 20 + [{"output": "another"}])
+    )
+    account = curate(capsys, path, "--k", "2", "--near-duplicates", "--reserve", "3")
+    assert (account["kept"], account["exact"], account["short"]) == (1, False, True)
+    account = curate(capsys, path, "--k", "2", "--near-duplicates", "--reserve", "30")
+    assert (account["kept"], account["exact"], account["short"]) == (2, True, False)
+
+
+def test_a_picture_of_the_lengths_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "lengths.png"
+    curate(capsys, shop(tmp_path), "--k", "4", "--compare", "random", "--plot", picture)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--by", "luck"), "--by"),
+        (("--by", "score"), "--by"),
+        (("--by", "random=3"), "--by"),
+        (("--by", "score=colour"), "colour"),
+        (("--compare", "furlongs"), "--compare"),
+        (("--share", "equal"), "--strata"),
+        (("--strata", "site", "--share", "most"), "--share"),
+        (("--strata", "site", "--share", "a=x"), "--share"),
+        (("--strata", "site", "--share", "equal", "--quota", "a=1"), "--quota"),
+        (("--screen", "smell"), "smell"),
+        (("--languages", "english"), "--screen"),
+        (("--against", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("--near-duplicates", "0.2"), "--near-duplicates"),
+        (("--reserve", "-1"), "--reserve"),
+        (("--plot", "lengths.svg"), "--plot"),
+    ],
+)
+def test_words_that_make_no_sense_are_told(
+    words: tuple[str, ...], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["curate", str(shop(tmp_path)), *words]) in {USAGE, FAILED}
+    assert told in capsys.readouterr().err

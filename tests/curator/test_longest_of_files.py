@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from longstream.data.shapes import Unusable, response_of
 from longstream_curator.files import blocks
 from longstream_curator.files.blocks import Block, json_blocks
-from longstream_curator.files.longest import ALL, Longest
+from longstream_curator.files.longest import ALL, Longest, Rule
 from longstream_curator.length import Metric, metric
 from longstream_curator.selection import Dedup
 from longstream_curator.tokens import Tokens
@@ -52,7 +52,7 @@ def exhaustively(files: Sequence[Sequence[str]], by: Metric, k: int, most: int, 
 def chosen(longest: Longest, parts: Sequence[tuple[int, Block]]) -> Kept:
     for source, block in parts:
         longest.take(source, block)
-    return [(one.length, one.source, one.place) for one in longest.chosen()]
+    return [(one.length, one.source, one.place) for one in longest.selected().chosen]
 
 
 def in_parts(files: Sequence[Sequence[str]], size: int) -> list[tuple[int, Block]]:
@@ -94,14 +94,15 @@ CASES = st.builds(
 def test_they_are_those_of_an_exhaustive_sort(case: Case, order: Random) -> None:
     parts = in_parts(case.files, case.block_bytes)
     order.shuffle(parts)
-    longest = Longest(METRICS[case.name], case.k, "response" if case.once else "off", case.most)
+    dedup: Dedup = "response" if case.once else "off"
+    longest = Longest(Rule(metric=METRICS[case.name], k=case.k, dedup=dedup, max_length=case.most))
     expected = exhaustively(case.files, METRICS[case.name], case.k, case.most or 10**9, case.once)
     assert chosen(longest, parts) == expected
 
 
 def test_most_responses_are_never_counted() -> None:
     texts = [f"word {place} " * (place % 100 + 1) for place in range(5_000)]
-    longest = Longest(METRICS["nltk-words"], 10)
+    longest = Longest(Rule(metric=METRICS["nltk-words"], k=10))
     chosen(longest, in_parts([texts], 10_000_000))
     assert longest.counted <= 60
     assert longest.seen == 5_000
@@ -109,9 +110,9 @@ def test_most_responses_are_never_counted() -> None:
 
 def test_what_is_too_long_is_counted_whatever_is_kept() -> None:
     texts = ["a " * length for length in range(1, 101)]
-    longest = Longest(METRICS["words"], 3, "off", 90)
+    longest = Longest(Rule(metric=METRICS["words"], k=3, max_length=90))
     assert [length for length, *_ in chosen(longest, in_parts([texts], 500))] == [90, 89, 88]
-    assert longest.too_long == 10
+    assert longest.selected().left_out["too_long"] == 10
 
 
 @pytest.mark.parametrize(("mode", "kept"), [("off", 4), ("response", 2), ("pair", 3)])
@@ -121,10 +122,10 @@ def test_equals_are_told_by_the_response_or_by_the_whole_pair(mode: str, kept: i
         (place, json.dumps({"instruction": instruction, "output": output}).encode())
         for place, (instruction, output) in enumerate(pairs)
     ]
-    longest = Longest(METRICS["words"], 10, mode)  # type: ignore[arg-type]
+    longest = Longest(Rule(metric=METRICS["words"], k=10, dedup=mode))  # type: ignore[arg-type]
     parts = [(0, block) for block in json_blocks(lines)]
     assert len(chosen(longest, parts)) == kept
-    assert longest.duplicates == 4 - kept
+    assert longest.selected().left_out["duplicate"] == 4 - kept
 
 
 def test_equal_answers_to_other_questions_are_other_pairs() -> None:
@@ -132,7 +133,7 @@ def test_equal_answers_to_other_questions_are_other_pairs() -> None:
         [{"from": "human", "value": question}, {"from": "gpt", "value": "so it is"}] for question in "aab"
     ]
     lines = [(place, json.dumps({"conversations": turns}).encode()) for place, turns in enumerate(asked)]
-    longest = Longest(METRICS["words"], 10, "pair")
+    longest = Longest(Rule(metric=METRICS["words"], k=10, dedup="pair"))
     assert [place for _, _, place in chosen(longest, [(0, block) for block in json_blocks(lines)])] == [0, 2]
 
 
@@ -158,4 +159,4 @@ def test_real_responses_are_ranked_as_by_an_exhaustive_sort(
     parts = in_parts([responses], 1_000_000)
     for k, dedup in itertools.product([1, 10, 1_000, 10_000], get_args(Dedup)):
         expected = exhaustively([responses], by, k, 10**9, dedup != "off")
-        assert chosen(Longest(by, k, dedup), parts) == expected, (k, dedup)
+        assert chosen(Longest(Rule(metric=by, k=k, dedup=dedup)), parts) == expected, (k, dedup)

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from longstream.commands.terminal import TerminalLine
 from longstream.errors import InvalidInput
-from longstream_curator.files.baselines import Baseline
+from longstream.selecting import SCREENS
+from longstream_curator.files.asked import baselines_of, rule_of
 from longstream_curator.files.curate import Curation, curate
 from longstream_curator.files.explain import Explanation
 from longstream_curator.files.inputs import sources
 from longstream_curator.files.longest import ALL, Longest
 from longstream_curator.files.output import STDOUT, in_source_order, write
+from longstream_curator.files.plot import plot
 from longstream_curator.files.progress import Progress
-from longstream_curator.length import METRICS, metric
+from longstream_curator.length import METRICS
 
 _EPILOG = """\
 Inputs are JSON lines (.jsonl, .ndjson), JSON arrays (.json), both also as .gz and .zst, Parquet, or - for JSON lines
@@ -49,44 +51,84 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     option("--max-length", type=int, metavar="N", help="leave longer ones out, so that training cuts nothing")
     option("--field", default="", metavar="NAME", help="the field to rank by")
+    _register_modes(parser.add_argument_group("other rankings"))
+    _register_screens(parser.add_argument_group("what is left out"))
     option(
         "--output",
         default="",
         metavar="FILE",
         help="where to write, as .jsonl or .parquet; - for stdout; without it only the account is printed",
     )
-    option("--compare", default="", metavar="LIST", help="random, score=FIELD: how other selections overlap")
-    option("--seed", type=int, default=0, metavar="N", help="of the draws that --compare makes (%(default)s)")
+    option(
+        "--compare",
+        default="",
+        metavar="LIST",
+        help="random, score=FIELD, or a metric: how such selections overlap with this one and with each other",
+    )
+    option("--plot", type=Path, metavar="FILE", help="a PNG of the lengths, and of those compared with")
     option("--explain", default="", metavar="ID", help="say why the record of that id was kept or not")
     option("--json", action="store_true", help="print JSON")
+
+
+def _register_modes(group: argparse._ArgumentGroup) -> None:
+    option = group.add_argument
+    option("--by", default="length", metavar="WHAT", help="length, random, or score=FIELD (%(default)s)")
+    option("--seed", type=int, default=0, metavar="N", help="of the draws among equals (%(default)s)")
+    option("--strata", default="", metavar="FIELD", help="rank apart by that field; input: each input apart")
+    option("--share", default="", metavar="SHARE", help="of strata: equal, proportional, or NAME=WEIGHT,...")
+    option("--quota", default="", metavar="LIST", help="NAME=N,...: the most that may be kept of a stratum")
+
+
+def _register_screens(group: argparse._ArgumentGroup) -> None:
+    option = group.add_argument
+    option("--screen", default="", metavar="LIST", help=f"all, or some of {', '.join(SCREENS)}")
+    option("--languages", default="", metavar="LIST", help="for the screen language: en,de,...")
+    option("--licences", default="", metavar="LIST", help="for the screen licence: patterns, as CC-BY*,MIT")
+    option("--most-pii", type=int, default=5, metavar="N", help="for the screen pii (%(default)s)")
+    option(
+        "--against", action="append", default=[], metavar="FILE", help="for contamination: texts to keep out"
+    )
+    option(
+        "--ngram", type=int, default=12, metavar="N", help="words in a run, for contamination (%(default)s)"
+    )
+    option(
+        "--near-duplicates",
+        type=float,
+        nargs="?",
+        const=0.8,
+        metavar="J",
+        help="keep the best-ranked of texts that share J of their word runs (%(const)s)",
+    )
+    option("--reserve", type=int, metavar="N", help="places to stand in for near-duplicates (as many as k)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Choose and write; 2 if there were records and none could be used, else 0."""
     if args.json and args.output == STDOUT:
         raise InvalidInput("--json and --output - would both write to standard output", field="--json")
-    if args.max_length is not None and args.max_length < 1:
-        raise InvalidInput("--max-length is at least 1", field="--max-length")
-    used = metric(args.metric, nltk_data=args.nltk_data, tokenizer=args.tokenizer)
+    rule = rule_of(args)
     inputs = sources(args.inputs)
     curation = Curation(
-        longest=Longest(used, args.k, args.dedup, args.max_length),
-        baselines=[_baseline(name, args) for name in filter(None, args.compare.split(","))],
+        longest=Longest(rule),
+        name=args.field,
+        baselines={name: Longest(one) for name, one in baselines_of(args, rule).items()},
         explanation=Explanation(args.explain) if args.explain else None,
     )
     terminal = TerminalLine(sys.stderr)
     progress = Progress(sum(source.size for source in inputs), terminal)
     try:
-        curate(inputs, args.field, curation, progress)
+        curate(inputs, curation, progress)
     finally:
         terminal.clear()
-    chosen = curation.longest.chosen()
+    selected = curation.longest.selected()
     if args.output:
-        write(in_source_order(chosen), args.output)
-    account = curation.account(inputs, used, chosen, progress.seconds)
+        write(in_source_order(selected.chosen), args.output)
+    account = curation.account(inputs, selected, progress.seconds)
+    if args.plot is not None:
+        plot(account, args.plot)
     out = sys.stderr if args.output == STDOUT else sys.stdout
     print(json.dumps(account.document()) if args.json else account.text(args.output), file=out)
-    return 2 if curation.rejections.total and not chosen else 0
+    return 2 if curation.rejections.total and not selected.chosen else 0
 
 
 def _k(text: str) -> int:
@@ -95,10 +137,3 @@ def _k(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 1_000_000:
         raise argparse.ArgumentTypeError("a number from 1 to 1,000,000, or all")
     return int(text)
-
-
-def _baseline(name: str, args: argparse.Namespace) -> Baseline:
-    kind, _, field = name.partition("=")
-    if (kind, bool(field)) not in {("random", False), ("score", True)}:
-        raise InvalidInput(f"--compare takes random and score=FIELD, not {name!r}", field="--compare")
-    return Baseline(name, args.k, args.seed, field)

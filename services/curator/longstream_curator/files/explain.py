@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from longstream.data.shapes import Unusable, external_id
-from longstream_curator.files.blocks import Block, fields_of
+from longstream_curator.files.blocks import Block, Record, fields_of
 from longstream_curator.files.inputs import Source
-from longstream_curator.files.longest import Chosen, Longest
-from longstream_curator.length import Metric
+from longstream_curator.files.longest import Longest, Selected
 
 
 class Explanation:
@@ -17,36 +16,51 @@ class Explanation:
 
     def __init__(self, wanted: str) -> None:
         self.wanted = wanted
-        self._found: list[tuple[int, int, str]] = []
+        self._found: list[tuple[int, int, str, Record]] = []
 
     def take(self, source: int, block: Block) -> None:
         """Look at a block."""
         for place, response, record in zip(block.places, block.responses, block.records, strict=True):
             with suppress(Unusable):
                 if external_id(fields_of(record)) == self.wanted:
-                    self._found.append((source, place, response))
+                    self._found.append((source, place, response, record))
 
-    def lines(
-        self, inputs: Sequence[Source], metric: Metric, longest: Longest, chosen: Sequence[Chosen]
-    ) -> list[str]:
+    def lines(self, inputs: Sequence[Source], longest: Longest, selected: Selected) -> list[str]:
         """A sentence for each that was found, or one that says that none was."""
-        ranks = {(one.source, one.place): one.rank for one in chosen}
+        ranks = {(one.source, one.place): one.rank for one in selected.chosen}
         if not self._found:
             return [f"no record has the id {self.wanted!r}"]
         return [
             f"{inputs[source].path}, record {place}: "
-            + _why(metric.count(response), ranks.get((source, place)), longest, len(chosen))
-            for source, place, response in self._found
+            + (
+                f"kept, rank {rank:,} of {len(selected.chosen):,}, length {longest.rule.metric.count(response):,}"
+                if (rank := ranks.get((source, place))) is not None
+                else _why_not(response, record, longest.stratum_of(source, record), longest, selected)
+            )
+            for source, place, response, record in self._found
         ]
 
 
-def _why(length: int, rank: int | None, longest: Longest, kept: int) -> str:
-    if rank is not None:
-        return f"kept, rank {rank:,} of {kept:,}, length {length:,}"
-    if longest.max_length is not None and length > longest.max_length:
-        return f"left out, its length {length:,} is over {longest.max_length:,}"
-    if length > longest.cut_off:
-        return f"left out for an equal that ranks before it, length {length:,}"
-    if length == longest.cut_off:
-        return f"not kept, length {length:,}: so is the last that is kept, which stands before it"
-    return f"not kept, length {length:,}; the last that is kept has {longest.cut_off:,}"
+def _why_not(response: str, record: Record, stratum: str | None, longest: Longest, selected: Selected) -> str:
+    rule, length = longest.rule, longest.rule.metric.count(response)
+    if stratum is None:
+        return "left out, its stratum has no share"
+    if rule.max_length is not None and length > rule.max_length:
+        return f"left out, its length {length:,} is over {rule.max_length:,}"
+    reason = longest.reason(response, record)
+    if reason:
+        return f"left out by the screen {reason}, length {length:,}"
+    if rule.by != "length":
+        what = "draw" if rule.by == "random" else "score, or its draw among equals,"
+        return f"not kept: its {what} ranks too low"
+    return _too_short(length, stratum, selected)
+
+
+def _too_short(length: int, stratum: str, selected: Selected) -> str:
+    last = min((one.length for one in selected.chosen if one.stratum == stratum), default=0)
+    of = f" of {stratum}" if stratum else ""
+    if length > last:
+        return f"left out for an equal or nearly equal one that ranks before it, length {length:,}"
+    if length == last:
+        return f"not kept, length {length:,}: so is the last that is kept{of}, which stands before it"
+    return f"not kept, length {length:,}; the last that is kept{of} has {last:,}"

@@ -2,20 +2,57 @@
 
 A block's responses are taken longest in characters first, so that the running k-th longest rises at once and the rest
 falls below it by a bound (`length.py`), whatever the order of the file. What is kept does not depend on that order.
+Strata, scores, draws, screens and near-duplicates follow the rules that the service follows.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from longstream.data.shapes import Unusable, asked_of
+from longstream.errors import InvalidInput
+from longstream.selecting import NearDuplicates, Strata
 from longstream_curator.files.blocks import Block, Record, fields_of
 from longstream_curator.length import Metric, measure
-from longstream_curator.selection import Candidate, Dedup, Kind, LongestK, dedup_key
+from longstream_curator.order import By, order
+from longstream_curator.rankings import Near, Rankings
+from longstream_curator.screening.screens import Screening, Text
+from longstream_curator.selection import LENGTH_ALONE, Candidate, Dedup, Kind, LongestK, Standing, dedup_key
+from longstream_curator.strata import WHOLE, Stratifier
+from longstream_curator.walk import Merged
+from longstream_curator.walks import Walks
 
 ALL = sys.maxsize
 """A k that leaves nothing out."""
+INPUT = "input"
+"""In place of a field's name: each input is a stratum."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What is kept.
+
+    reserve: places beyond k, to stand in for near-duplicates. max_length: what is longer is left out, so that
+    training cuts nothing. score: the field that holds it. stratum: the field that tells strata apart.
+    """
+
+    metric: Metric
+    k: int
+    reserve: int = 0
+    dedup: Dedup = "off"
+    max_length: int | None = None
+    by: By = "length"
+    score: str = ""
+    seed: int = 0
+    strata: Strata | None = None
+    stratum: str = ""
+    screening: Screening | None = None
+    near: NearDuplicates | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,74 +64,166 @@ class Chosen:
     source: int
     place: int
     record: Record
+    stratum: str = WHOLE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selected:
+    """What came of it. exact: an exhaustive sort would have given the same. short: k could not be filled for want of
+    reserve. left_out: what could have been kept, by reason."""
+
+    chosen: list[Chosen]
+    exact: bool
+    short: bool
+    left_out: Counter[str]
 
 
 class Longest:
     """The running selection over all inputs."""
 
-    def __init__(self, metric: Metric, k: int, dedup: Dedup = "off", max_length: int | None = None) -> None:
-        """max_length: what is longer is left out and counted, so that training cuts nothing."""
-        self._metric = metric
-        self._dedup: Dedup = dedup
-        self.max_length = max_length
-        self._selection = LongestK(k)
-        self._records: dict[str, Record] = {}
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self._strata = Stratifier(rule.strata, rule.k, rule.reserve, None)
+        self._order = order(rule.by, rule.seed)
+        self._plain = rule.by == "length" and rule.strata is None
+        self._sets: dict[str, LongestK] = {}
+        self._seen_of = Counter[str]()
+        self._held: dict[str, tuple[str, Record]] = {}  # response, for near-duplicates alone, and record
+        self._left_out = Counter[str]()
         self.seen = 0
         self.counted = 0
         """Responses whose exact length was needed."""
-        self.too_long = 0
-        self.duplicates = 0
-        """Of those that were counted, which gave way to an equal one."""
-
-    @property
-    def cut_off(self) -> int:
-        """The length of the last that is kept, once there are k; 0 before."""
-        return self._selection.floor
 
     def take(self, source: int, block: Block) -> None:
         """Look at a block of the input with that number; inputs and blocks may come in any order."""
         self.seen += len(block.responses)
         sizes = list(map(len, block.responses))
+        longest = self._set(WHOLE) if self._plain else None
         for at in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
-            length = measure(self._metric, block.responses[at], self._selection.floor)
+            if longest is None:
+                self._take_apart(source, block, at)
+                continue
+            length = measure(self.rule.metric, block.responses[at], longest.floor)
             if length.exact:
-                self._offer(source, block, at, length.value)
+                self._offer(longest, self._candidate(source, block, at, length.value), block, at)
 
-    def chosen(self) -> list[Chosen]:
-        """What is kept, longest first."""
-        return [
+    def selected(self) -> Selected:
+        """What is kept, the best rank first. Raises InvalidInput where no record has a score to choose by."""
+        if self.seen and self._left_out["no_score"] == self.seen:
+            raise InvalidInput(
+                f"no record has a number in the field {self.rule.score!r}; name another: score=FIELD"
+            )
+        merged = {name: self._merged(name, longest) for name, longest in self._sets.items()}
+        near = None if self.rule.near is None else Near(self.rule.near, lambda name: self._held[name][0])
+        rankings = Rankings(merged, self._seen_of, self._strata, near)
+        walks = Walks(rankings.merged, rankings.limits, self.rule.k)
+        for candidate in iter(walks.next_needed, None):
+            walks.accept(candidate.id)
+        stratum = {one.id: name for name, its in merged.items() for one in its.candidates}
+        chosen = [
             Chosen(
                 rank=rank,
                 length=candidate.length,
                 source=candidate.source_order,
                 place=candidate.source_index or 0,
-                record=self._records[candidate.id],
+                record=self._held[candidate.id][1],
+                stratum=stratum[candidate.id],
             )
-            for rank, candidate in enumerate(self._selection.kept(), 1)
+            for rank, candidate in enumerate(walks.accepted, 1)
         ]
+        left_out = self._left_out + rankings.dropped
+        return Selected(chosen=chosen, exact=walks.exact, short=walks.short, left_out=left_out)
 
-    def _offer(self, source: int, block: Block, at: int, length: int) -> None:
-        self.counted += 1
-        if self.max_length is not None and length > self.max_length:
-            self.too_long += 1
+    def stratum_of(self, source: int, record: Record) -> str | None:
+        """The stratum of a record; None if none of it can be kept."""
+        plain = self.rule.stratum in {"", INPUT}
+        return self._strata.stratum(_value(self.rule.stratum, source, None if plain else fields_of(record)))
+
+    def reason(self, response: str, record: Record) -> str:
+        """The screen that keeps a record out; empty: none."""
+        screening = self.rule.screening
+        return "" if screening is None else screening.reason(_text(response, fields_of(record)))
+
+    def _set(self, stratum: str) -> LongestK:
+        if stratum not in self._sets:
+            self._sets[stratum] = LongestK(min(ALL, self._strata.places(stratum)))
+        return self._sets[stratum]
+
+    def _take_apart(self, source: int, block: Block, at: int) -> None:
+        """One record where strata, a score or a draw decide before its length does."""
+        rule, fields = self.rule, None
+        if rule.score or rule.stratum not in {"", INPUT}:
+            fields = fields_of(block.records[at])
+        stratum = self._strata.stratum(_value(rule.stratum, source, fields))
+        standing = self._order(f"{source}/{block.places[at]}", (fields or {}).get(rule.score))
+        if stratum is None or standing is None:
+            self._left_out["stratum" if stratum is None else "no_score"] += 1
             return
-        candidate = Candidate(
+        self._seen_of[stratum] += 1
+        longest = self._set(stratum)
+        length = measure(rule.metric, block.responses[at], longest.floor_at(standing))
+        if length.exact:
+            self._offer(longest, self._candidate(source, block, at, length.value, standing), block, at)
+
+    def _offer(self, longest: LongestK, candidate: Candidate, block: Block, at: int) -> None:
+        self.counted += 1
+        reason = self._bars(longest, candidate, block, at)
+        if reason:
+            self._left_out[reason] += 1
+            return
+        for change in longest.offer(candidate):
+            self._left_out["duplicate"] += change.reason == "duplicate" or change.kind is Kind.REPLACED
+            if change.candidate.id not in longest:
+                self._held.pop(change.candidate.id, None)
+        if candidate.id in longest:
+            response = block.responses[at] if self.rule.near is not None else ""
+            self._held[candidate.id] = (response, block.records[at])
+
+    def _bars(self, longest: LongestK, candidate: Candidate, block: Block, at: int) -> str:
+        """Why a record is left out that is long enough; empty: it is not."""
+        if self.rule.max_length is not None and candidate.length > self.rule.max_length:
+            return "too_long"
+        if self.rule.screening is None or not longest.wants(candidate):
+            return ""
+        return self.reason(block.responses[at], block.records[at])
+
+    def _candidate(
+        self, source: int, block: Block, at: int, length: int, standing: Standing = LENGTH_ALONE
+    ) -> Candidate:
+        return Candidate(
             id=f"{source}/{block.places[at]}",
             length=length,
             source_order=source,
             source_index=block.places[at],
             dedup_key=self._key(block, at),
+            standing=standing,
         )
-        for change in self._selection.offer(candidate):
-            self.duplicates += change.reason == "duplicate" or change.kind is Kind.REPLACED
-            if change.candidate.id not in self._selection:
-                self._records.pop(change.candidate.id, None)
-        if candidate.id in self._selection:
-            self._records[candidate.id] = block.records[at]
 
     def _key(self, block: Block, at: int) -> str | None:
-        if self._dedup != "pair":
-            return dedup_key(self._dedup, response=block.responses[at])
+        if self.rule.dedup != "pair":
+            return dedup_key(self.rule.dedup, response=block.responses[at])
         fields = fields_of(block.records[at])
         asked = [fields.get(name) for name in ("instruction", "input", "conversations")]
         return dedup_key("pair", response=block.responses[at], instruction=json.dumps(asked, default=str))
+
+    def _merged(self, stratum: str, longest: LongestK) -> Merged:
+        kept = tuple(longest.kept())
+        self._seen_of[stratum] = self._seen_of[stratum] or self.seen
+        return Merged(candidates=kept, full=len(kept) == longest.m, mark=longest.mark)
+
+
+def _value(stratum: str, source: int, fields: Mapping[str, Any] | None) -> str:
+    """What tells a record's stratum; a record without the field has the empty one."""
+    if stratum == INPUT:
+        return str(source)
+    value = (fields or {}).get(stratum)
+    return "" if value is None else str(value)
+
+
+def _text(response: str, fields: Mapping[str, Any]) -> Text:
+    """A record as the screens see it; what cannot be read as an instruction is none."""
+    try:
+        asked = asked_of(fields)
+    except Unusable:
+        return Text(response)
+    return Text(response, asked.instruction, asked.input, "", asked.licence)
