@@ -108,6 +108,7 @@ def document_message(document: Document) -> pb.Document:
         external_id=document.external_id,
         licence=document.licence,
         provenance=document.provenance,
+        time=document.time,
     )
 
 
@@ -122,6 +123,7 @@ def pair_message(pair: Pair) -> pb.Pair:
         external_id=pair.external_id,
         licence=pair.licence,
         provenance=pair.provenance,
+        time=pair.time,
     )
 
 

@@ -15,7 +15,20 @@ from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
-from longstream.commands import cut, dlq, doctor, lineage, listing, report, status, submit, sweep, topics, up
+from longstream.commands import (
+    cut,
+    dlq,
+    doctor,
+    examples,
+    lineage,
+    listing,
+    report,
+    status,
+    submit,
+    sweep,
+    topics,
+    up,
+)
 from longstream.commands.common import Subparsers
 from longstream.errors import InvalidInput, SuiteError, Unavailable
 
@@ -28,6 +41,7 @@ REMOTE: tuple[ModuleType, ...] = (
     cut,
     listing,
     lineage,
+    examples,
     report,
     topics,
     dlq,

@@ -152,6 +152,18 @@ class Client:
                 break
         return whole
 
+    def explain(self, pipeline: str, example: str | Document | Pair) -> curator_pb2.ExplainResponse:
+        """Where an example stands, by its id; or, by the item as it was submitted, also why it is not kept."""
+        request = curator_pb2.ExplainRequest(pipeline=pipeline, **_which(example))
+        return self._ask(self._curator.Explain, request, curator_pb2.ExplainResponse)
+
+    def erase_document(
+        self, example: str | Document | Pair, request_id: str = ""
+    ) -> curator_pb2.EraseDocumentResponse:
+        """Take an example out of everything that is not final, for ever; tells what holds it all the same."""
+        request = curator_pb2.EraseDocumentRequest(request_id=request_id or fresh_id(), **_which(example))
+        return self._ask(self._curator.EraseDocument, request, curator_pb2.EraseDocumentResponse)
+
     def cut_release(self, pipeline: str, request_id: str = "") -> Release:
         """Cut a release; returns it as soon as it is open. `watch_releases` tells when it is final."""
         request = curator_pb2.CutReleaseRequest(pipeline=pipeline, request_id=request_id or fresh_id())
@@ -319,3 +331,12 @@ class _NoService:
 def fresh_id() -> str:
     """A request id that nobody has used."""
     return str(uuid.uuid4())
+
+
+def _which(example: str | Document | Pair) -> dict[str, Any]:
+    """How a request names an example."""
+    if isinstance(example, str):
+        return {"example_id": example}
+    if isinstance(example, Document):
+        return {"document": document_message(example)}
+    return {"pair": pair_message(example)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +31,10 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A human-written text. source_index is its place in the source; None where a source has no order."""
+    """A human-written text. source_index is its place in the source; None where a source has no order.
+
+    time: of the text itself, with its offset from UTC, for pipelines with a window by event time.
+    """
 
     text: str
     source: str
@@ -38,11 +42,12 @@ class Document:
     external_id: str = ""
     licence: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict)
+    time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """An instruction, an input that may be empty, and the response to both."""
+    """An instruction, an input that may be empty, and the response to both; the rest as of a document."""
 
     instruction: str
     response: str
@@ -52,6 +57,7 @@ class Pair:
     external_id: str = ""
     licence: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict)
+    time: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Literal, NamedTuple
 
 from longstream.data.containers import Flaw
@@ -15,7 +16,10 @@ Shape = Literal["any", "alpaca", "conversations"]
 RESPONSE = ("response", "output")
 TEXT = ("text", "document")
 LICENCE = ("licence", "license")
-FIELDS = (*RESPONSE, *TEXT, *LICENCE, "instruction", "input", "conversations", "id", "provenance")
+FIELDS = (
+    *(*RESPONSE, *TEXT, *LICENCE, "instruction", "input", "conversations", "id", "provenance"),
+    *("event_time", "score"),
+)
 """Every field that is read; a reader of columns may leave out the others."""
 
 _ASKS = ("human", "user")
@@ -70,6 +74,7 @@ class Reading:
             "external_id": external_id(record),
             "licence": _text(record, LICENCE, default=self.origin.licence),
             "provenance": self._provenance(record),
+            "time": _time(record.get("event_time")),
         }
         return Document(**texts, **about) if "text" in texts else Pair(**texts, **about)
 
@@ -96,7 +101,30 @@ class Reading:
             if not isinstance(name, str) or not isinstance(value, str):
                 raise Unusable("wrong_type", "provenance is neither text nor an object of texts")
             _check_utf8("provenance", name + value)
+        score = record.get("score")
+        if isinstance(score, int | float | str) and not isinstance(score, bool):
+            parts = {"score": str(score), **parts}  # what a pipeline may choose by
         return {"file": self.file, **parts}
+
+
+def _time(value: Any) -> datetime | None:
+    """A text's own time: ISO 8601 with an offset from UTC, seconds since 1970, or a table's timestamp."""
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str):
+            value = datetime.fromisoformat(value)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            value = datetime.fromtimestamp(value, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Unusable(
+            "wrong_type", "event_time is no moment; write it as 2026-01-31T12:00:00+00:00"
+        ) from None
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise Unusable(
+            "wrong_type", "event_time has no offset from UTC; write it as 2026-01-31T12:00:00+00:00"
+        )
+    return value
 
 
 def rejected(index: int | None, flaw: Flaw) -> Rejected:

@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from longstream.v1 import records_pb2 as _records_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -220,6 +221,86 @@ class ListReleasesResponse(_message.Message):
     releases: _containers.RepeatedCompositeFieldContainer[_records_pb2.Release]
     next_page_token: str
     def __init__(self, releases: _Optional[_Iterable[_Union[_records_pb2.Release, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ExplainRequest(_message.Message):
+    __slots__ = ("pipeline", "example_id", "document", "pair")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    PAIR_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    example_id: str
+    document: Document
+    pair: Pair
+    def __init__(self, pipeline: _Optional[str] = ..., example_id: _Optional[str] = ..., document: _Optional[_Union[Document, _Mapping]] = ..., pair: _Optional[_Union[Pair, _Mapping]] = ...) -> None: ...
+
+class ExplainResponse(_message.Message):
+    __slots__ = ("example_id", "outcome", "reason", "message", "rank", "place", "stratum", "held_by")
+    class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        OUTCOME_UNSPECIFIED: _ClassVar[ExplainResponse.Outcome]
+        OUTCOME_SELECTED: _ClassVar[ExplainResponse.Outcome]
+        OUTCOME_RESERVE: _ClassVar[ExplainResponse.Outcome]
+        OUTCOME_NOT_KEPT: _ClassVar[ExplainResponse.Outcome]
+        OUTCOME_ERASED: _ClassVar[ExplainResponse.Outcome]
+        OUTCOME_UNKNOWN: _ClassVar[ExplainResponse.Outcome]
+    OUTCOME_UNSPECIFIED: ExplainResponse.Outcome
+    OUTCOME_SELECTED: ExplainResponse.Outcome
+    OUTCOME_RESERVE: ExplainResponse.Outcome
+    OUTCOME_NOT_KEPT: ExplainResponse.Outcome
+    OUTCOME_ERASED: ExplainResponse.Outcome
+    OUTCOME_UNKNOWN: ExplainResponse.Outcome
+    EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    STRATUM_FIELD_NUMBER: _ClassVar[int]
+    HELD_BY_FIELD_NUMBER: _ClassVar[int]
+    example_id: str
+    outcome: ExplainResponse.Outcome
+    reason: str
+    message: str
+    rank: _records_pb2.Rank
+    place: int
+    stratum: str
+    held_by: _containers.RepeatedCompositeFieldContainer[HeldBy]
+    def __init__(self, example_id: _Optional[str] = ..., outcome: _Optional[_Union[ExplainResponse.Outcome, str]] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., rank: _Optional[_Union[_records_pb2.Rank, _Mapping]] = ..., place: _Optional[int] = ..., stratum: _Optional[str] = ..., held_by: _Optional[_Iterable[_Union[HeldBy, _Mapping]]] = ...) -> None: ...
+
+class HeldBy(_message.Message):
+    __slots__ = ("pipeline", "release_id", "row", "model_ids")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
+    ROW_FIELD_NUMBER: _ClassVar[int]
+    MODEL_IDS_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    release_id: str
+    row: int
+    model_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, pipeline: _Optional[str] = ..., release_id: _Optional[str] = ..., row: _Optional[int] = ..., model_ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class EraseDocumentRequest(_message.Message):
+    __slots__ = ("example_id", "document", "pair", "request_id")
+    EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENT_FIELD_NUMBER: _ClassVar[int]
+    PAIR_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    example_id: str
+    document: Document
+    pair: Pair
+    request_id: str
+    def __init__(self, example_id: _Optional[str] = ..., document: _Optional[_Union[Document, _Mapping]] = ..., pair: _Optional[_Union[Pair, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class EraseDocumentResponse(_message.Message):
+    __slots__ = ("example_id", "held_by", "remains")
+    EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    HELD_BY_FIELD_NUMBER: _ClassVar[int]
+    REMAINS_FIELD_NUMBER: _ClassVar[int]
+    example_id: str
+    held_by: _containers.RepeatedCompositeFieldContainer[HeldBy]
+    remains: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, example_id: _Optional[str] = ..., held_by: _Optional[_Iterable[_Union[HeldBy, _Mapping]]] = ..., remains: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class WatchReleasesRequest(_message.Message):
     __slots__ = ("pipeline",)

@@ -70,6 +70,16 @@ class CuratorServiceStub(object):
                 request_serializer=longstream_dot_v1_dot_curator__pb2.ListReleasesRequest.SerializeToString,
                 response_deserializer=longstream_dot_v1_dot_curator__pb2.ListReleasesResponse.FromString,
                 _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/longstream.v1.CuratorService/Explain',
+                request_serializer=longstream_dot_v1_dot_curator__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=longstream_dot_v1_dot_curator__pb2.ExplainResponse.FromString,
+                _registered_method=True)
+        self.EraseDocument = channel.unary_unary(
+                '/longstream.v1.CuratorService/EraseDocument',
+                request_serializer=longstream_dot_v1_dot_curator__pb2.EraseDocumentRequest.SerializeToString,
+                response_deserializer=longstream_dot_v1_dot_curator__pb2.EraseDocumentResponse.FromString,
+                _registered_method=True)
         self.WatchReleases = channel.unary_stream(
                 '/longstream.v1.CuratorService/WatchReleases',
                 request_serializer=longstream_dot_v1_dot_curator__pb2.WatchReleasesRequest.SerializeToString,
@@ -129,6 +139,20 @@ class CuratorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Explain(self, request, context):
+        """Says where an example stands, or why it is not kept, and which releases hold it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseDocument(self, request, context):
+        """Takes an example out of everything that is not final, for ever, in every pipeline that this service runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchReleases(self, request, context):
         """Sends the present state of a pipeline's releases, then every change.
         """
@@ -173,6 +197,16 @@ def add_CuratorServiceServicer_to_server(servicer, server):
                     servicer.ListReleases,
                     request_deserializer=longstream_dot_v1_dot_curator__pb2.ListReleasesRequest.FromString,
                     response_serializer=longstream_dot_v1_dot_curator__pb2.ListReleasesResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=longstream_dot_v1_dot_curator__pb2.ExplainRequest.FromString,
+                    response_serializer=longstream_dot_v1_dot_curator__pb2.ExplainResponse.SerializeToString,
+            ),
+            'EraseDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseDocument,
+                    request_deserializer=longstream_dot_v1_dot_curator__pb2.EraseDocumentRequest.FromString,
+                    response_serializer=longstream_dot_v1_dot_curator__pb2.EraseDocumentResponse.SerializeToString,
             ),
             'WatchReleases': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchReleases,
@@ -370,6 +404,60 @@ class CuratorService(object):
             '/longstream.v1.CuratorService/ListReleases',
             longstream_dot_v1_dot_curator__pb2.ListReleasesRequest.SerializeToString,
             longstream_dot_v1_dot_curator__pb2.ListReleasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/longstream.v1.CuratorService/Explain',
+            longstream_dot_v1_dot_curator__pb2.ExplainRequest.SerializeToString,
+            longstream_dot_v1_dot_curator__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/longstream.v1.CuratorService/EraseDocument',
+            longstream_dot_v1_dot_curator__pb2.EraseDocumentRequest.SerializeToString,
+            longstream_dot_v1_dot_curator__pb2.EraseDocumentResponse.FromString,
             options,
             channel_credentials,
             insecure,

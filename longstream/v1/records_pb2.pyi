@@ -66,14 +66,24 @@ class Barrier(_message.Message):
     def __init__(self, pipeline: _Optional[str] = ..., release_id: _Optional[str] = ..., revision: _Optional[str] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ExamplesRecord(_message.Message):
-    __slots__ = ("example", "revision", "barrier")
+    __slots__ = ("example", "revision", "barrier", "erase")
     EXAMPLE_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     BARRIER_FIELD_NUMBER: _ClassVar[int]
+    ERASE_FIELD_NUMBER: _ClassVar[int]
     example: Example
     revision: PipelineRevision
     barrier: Barrier
-    def __init__(self, example: _Optional[_Union[Example, _Mapping]] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., barrier: _Optional[_Union[Barrier, _Mapping]] = ...) -> None: ...
+    erase: Erase
+    def __init__(self, example: _Optional[_Union[Example, _Mapping]] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., barrier: _Optional[_Union[Barrier, _Mapping]] = ..., erase: _Optional[_Union[Erase, _Mapping]] = ...) -> None: ...
+
+class Erase(_message.Message):
+    __slots__ = ("pipeline", "example_id")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    example_id: str
+    def __init__(self, pipeline: _Optional[str] = ..., example_id: _Optional[str] = ...) -> None: ...
 
 class Rank(_message.Message):
     __slots__ = ("length", "source_order", "source_index", "example_id", "score", "draw")
@@ -92,12 +102,28 @@ class Rank(_message.Message):
     def __init__(self, length: _Optional[int] = ..., source_order: _Optional[int] = ..., source_index: _Optional[int] = ..., example_id: _Optional[str] = ..., score: _Optional[int] = ..., draw: _Optional[int] = ...) -> None: ...
 
 class CuratorStateRecord(_message.Message):
-    __slots__ = ("kept", "marks")
+    __slots__ = ("kept", "marks", "erased")
     KEPT_FIELD_NUMBER: _ClassVar[int]
     MARKS_FIELD_NUMBER: _ClassVar[int]
+    ERASED_FIELD_NUMBER: _ClassVar[int]
     kept: KeptExample
     marks: PartitionMarks
-    def __init__(self, kept: _Optional[_Union[KeptExample, _Mapping]] = ..., marks: _Optional[_Union[PartitionMarks, _Mapping]] = ...) -> None: ...
+    erased: ErasedExample
+    def __init__(self, kept: _Optional[_Union[KeptExample, _Mapping]] = ..., marks: _Optional[_Union[PartitionMarks, _Mapping]] = ..., erased: _Optional[_Union[ErasedExample, _Mapping]] = ...) -> None: ...
+
+class ErasedExample(_message.Message):
+    __slots__ = ("pipeline", "example_id", "rank", "stratum", "time_ms")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    STRATUM_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    example_id: str
+    rank: Rank
+    stratum: str
+    time_ms: int
+    def __init__(self, pipeline: _Optional[str] = ..., example_id: _Optional[str] = ..., rank: _Optional[_Union[Rank, _Mapping]] = ..., stratum: _Optional[str] = ..., time_ms: _Optional[int] = ...) -> None: ...
 
 class KeptExample(_message.Message):
     __slots__ = ("pipeline", "rank", "example", "had_duplicates", "stratum", "time_ms")
@@ -179,36 +205,46 @@ class SourceCounts(_message.Message):
     def __init__(self, seen: _Optional[int] = ..., length: _Optional[int] = ...) -> None: ...
 
 class CurationRecord(_message.Message):
-    __slots__ = ("pipeline", "request_id", "request_hash", "cut", "snapshot", "progress")
+    __slots__ = ("pipeline", "request_id", "request_hash", "cut", "snapshot", "progress", "erase")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_HASH_FIELD_NUMBER: _ClassVar[int]
     CUT_FIELD_NUMBER: _ClassVar[int]
     SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
+    ERASE_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     request_id: str
     request_hash: str
     cut: CutCommand
     snapshot: PartitionSnapshot
     progress: PartitionProgress
-    def __init__(self, pipeline: _Optional[str] = ..., request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., cut: _Optional[_Union[CutCommand, _Mapping]] = ..., snapshot: _Optional[_Union[PartitionSnapshot, _Mapping]] = ..., progress: _Optional[_Union[PartitionProgress, _Mapping]] = ...) -> None: ...
+    erase: EraseCommand
+    def __init__(self, pipeline: _Optional[str] = ..., request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., cut: _Optional[_Union[CutCommand, _Mapping]] = ..., snapshot: _Optional[_Union[PartitionSnapshot, _Mapping]] = ..., progress: _Optional[_Union[PartitionProgress, _Mapping]] = ..., erase: _Optional[_Union[EraseCommand, _Mapping]] = ...) -> None: ...
 
 class CutCommand(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class EraseCommand(_message.Message):
+    __slots__ = ("example_id",)
+    EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
+    example_id: str
+    def __init__(self, example_id: _Optional[str] = ...) -> None: ...
+
 class PartitionSnapshot(_message.Message):
-    __slots__ = ("release_id", "partition", "address", "marks")
+    __slots__ = ("release_id", "partition", "address", "marks", "erased")
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     PARTITION_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     MARKS_FIELD_NUMBER: _ClassVar[int]
+    ERASED_FIELD_NUMBER: _ClassVar[int]
     release_id: str
     partition: int
     address: str
     marks: PartitionMarks
-    def __init__(self, release_id: _Optional[str] = ..., partition: _Optional[int] = ..., address: _Optional[str] = ..., marks: _Optional[_Union[PartitionMarks, _Mapping]] = ...) -> None: ...
+    erased: _containers.RepeatedCompositeFieldContainer[ErasedExample]
+    def __init__(self, release_id: _Optional[str] = ..., partition: _Optional[int] = ..., address: _Optional[str] = ..., marks: _Optional[_Union[PartitionMarks, _Mapping]] = ..., erased: _Optional[_Iterable[_Union[ErasedExample, _Mapping]]] = ...) -> None: ...
 
 class PartitionProgress(_message.Message):
     __slots__ = ("partition", "seen")
@@ -245,7 +281,7 @@ class OwnerState(_message.Message):
     def __init__(self, pipeline: _Optional[str] = ..., control_offset: _Optional[int] = ..., handled: _Optional[_Iterable[_Union[HandledRequest, _Mapping]]] = ..., curation: _Optional[_Union[CurationState, _Mapping]] = ...) -> None: ...
 
 class CurationState(_message.Message):
-    __slots__ = ("revision", "releases", "open_release_id", "snapshots", "sent", "last_final_id", "seen", "seen_at_cut", "cut_time", "sent_by_stratum")
+    __slots__ = ("revision", "releases", "open_release_id", "snapshots", "sent", "last_final_id", "seen", "seen_at_cut", "cut_time", "sent_by_stratum", "erased", "erased_rows")
     class SeenEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -260,6 +296,13 @@ class CurationState(_message.Message):
         key: str
         value: int
         def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class ErasedRowsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     REVISION_FIELD_NUMBER: _ClassVar[int]
     RELEASES_FIELD_NUMBER: _ClassVar[int]
     OPEN_RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -270,6 +313,8 @@ class CurationState(_message.Message):
     SEEN_AT_CUT_FIELD_NUMBER: _ClassVar[int]
     CUT_TIME_FIELD_NUMBER: _ClassVar[int]
     SENT_BY_STRATUM_FIELD_NUMBER: _ClassVar[int]
+    ERASED_FIELD_NUMBER: _ClassVar[int]
+    ERASED_ROWS_FIELD_NUMBER: _ClassVar[int]
     revision: PipelineRevision
     releases: int
     open_release_id: str
@@ -280,7 +325,9 @@ class CurationState(_message.Message):
     seen_at_cut: int
     cut_time: _timestamp_pb2.Timestamp
     sent_by_stratum: _containers.ScalarMap[str, int]
-    def __init__(self, revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., releases: _Optional[int] = ..., open_release_id: _Optional[str] = ..., snapshots: _Optional[_Iterable[_Union[PartitionSnapshot, _Mapping]]] = ..., sent: _Optional[int] = ..., last_final_id: _Optional[str] = ..., seen: _Optional[_Mapping[int, int]] = ..., seen_at_cut: _Optional[int] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sent_by_stratum: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    erased: _containers.RepeatedScalarFieldContainer[str]
+    erased_rows: _containers.ScalarMap[str, str]
+    def __init__(self, revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., releases: _Optional[int] = ..., open_release_id: _Optional[str] = ..., snapshots: _Optional[_Iterable[_Union[PartitionSnapshot, _Mapping]]] = ..., sent: _Optional[int] = ..., last_final_id: _Optional[str] = ..., seen: _Optional[_Mapping[int, int]] = ..., seen_at_cut: _Optional[int] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sent_by_stratum: _Optional[_Mapping[str, int]] = ..., erased: _Optional[_Iterable[str]] = ..., erased_rows: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class SelectedTask(_message.Message):
     __slots__ = ("pipeline", "release_id", "row_id", "example", "task")

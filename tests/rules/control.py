@@ -8,6 +8,7 @@ _CONTROL = "tests/curator/test_control_records.py"
 _CURATOR = "services/curator/longstream_curator"
 _SELECTION = "tests/curator/test_selection.py"
 _WALK = "tests/curator/test_walk.py"
+_ERASURE = "tests/curator/test_erasure.py"
 _SWEEP = "tests/longstream/test_sweep.py"
 
 CONTROL = (
@@ -108,6 +109,38 @@ CONTROL = (
             f"{_WALK}::test_an_excluded_row_lets_the_next_reserve_step_in",
             f"{_WALK}::test_one_that_is_excluded_before_its_turn_is_passed_over",
         ),
+    ),
+    Guard(
+        rule=17,
+        says="an erasure stands in all partitions of `examples`",
+        file=f"{_CURATOR}/owner.py",
+        guard="        outputs.extend(self._to_all_partitions(ExamplesRecord(erase=erase)))\n",
+        without="        outputs.extend(self._to_all_partitions(ExamplesRecord(erase=erase))[:1])\n",
+        tests=(f"{_ERASURE}::test_an_erasure_stands_in_every_partition",),
+    ),
+    Guard(
+        rule=17,
+        says="what stands before the barrier and is erased behind it is taken out of the open release",
+        file=f"{_CURATOR}/owner.py",
+        guard="            curation.erased.append(example_id)\n",
+        without="",
+        tests=(f"{_ERASURE}::test_what_came_before_the_barrier_and_was_erased_behind_it_is_in_no_release",),
+    ),
+    Guard(
+        rule=17,
+        says="a row that was under way for what is erased is dropped when it comes",
+        file=f"{_CURATOR}/owner.py",
+        guard="        self._drop_late_rows(state, outputs)\n",
+        without="",
+        tests=(f"{_ERASURE}::test_what_waits_for_its_instruction_makes_room_and_its_late_row_is_dropped",),
+    ),
+    Guard(
+        rule=17,
+        says="the state has the rank of an erased example, and not its text",
+        file=f"{_CURATOR}/kept.py",
+        guard="        return [(example_id, erased)]\n",
+        without="        return []\n",
+        tests=(f"{_ERASURE}::test_an_erasure_holds_after_a_restart_and_no_text_of_it_is_kept",),
     ),
     Guard(
         rule=18,

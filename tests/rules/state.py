@@ -86,7 +86,7 @@ STATE = (
         rule=7,
         says="the highest evicted rank is among the marks",
         file="services/curator/longstream_curator/divisions.py",
-        guard="            self._counts[place].evicted.CopyFrom(rank_record(longest.mark))\n",
+        guard="            self._counts[place].evicted.CopyFrom(rank_record(mark))\n",
         without="            pass\n",
         tests=(f"{_CONTROL}::test_a_keeper_that_takes_over_knows_what_its_predecessor_has_dropped",),
     ),

@@ -9,16 +9,26 @@ from typing import Any
 
 from longstream.pipeline import Pipeline, parse
 from longstream.storage import Storage
-from longstream.topics import CURATION, CURATION_STATE, CURATOR_STATE, EXAMPLES, RELEASES, ROWS, Layout
+from longstream.topics import (
+    CURATION,
+    CURATION_STATE,
+    CURATOR_STATE,
+    EXAMPLES,
+    MODELS,
+    RELEASES,
+    ROWS,
+    Layout,
+)
 from longstream.v1 import curator_pb2 as pb
 from longstream.v1.curator_pb2_grpc import CuratorServiceStub, add_CuratorServiceServicer_to_server
-from longstream.v1.records_pb2 import OwnerState, Release, Row
+from longstream.v1.records_pb2 import Model, OwnerState, Release, Row
 from longstream.worker import Worker
+from longstream_curator.inquiry import CuratorViews, Inquiry
 from longstream_curator.keeper import Keeper
 from longstream_curator.kept import pipeline_metric
 from longstream_curator.metrics import CurationFacts, CuratorMetrics
 from longstream_curator.owner import CurationOwner, CurationParts
-from longstream_curator.service import CuratorService, CuratorViews
+from longstream_curator.service import CuratorService
 from longstream_curator.submission import SubmissionLimits, Submitter
 from longstream_curator.view import kept_or_marks
 from tests.support.house import House, soon
@@ -59,6 +69,7 @@ class CuratorHouse:
             releases=self.releases,
             states=self.states,
             kept=self.house.view_of(CURATOR_STATE, kept_or_marks),
+            models=self.house.view(MODELS, Model),
         )
         make_metric = partial(pipeline_metric, nltk_data=None)
         parts = CurationParts(
@@ -70,7 +81,8 @@ class CuratorHouse:
         )
         submitter = Submitter(self.house.bus, SubmissionLimits(), metrics.rejected)
         port = self.house.port(CURATION, self.states)
-        self.service = CuratorService(submitter, port, views, self.pipelines, metrics)
+        inquiry = Inquiry(views, self.pipelines, self.house.storage, make_metric)
+        self.service = CuratorService(submitter, port, inquiry, metrics)
         self.keeper = Keeper(self.house.bus, self.house.storage, self.house.keys, make_metric, metrics)
         CurationFacts(self.keeper.standings, self.releases).show(self.house.metrics, tuple(self.pipelines))
         self._owner = CurationOwner(self.house.keys, self.pipelines, parts)

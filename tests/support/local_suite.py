@@ -53,6 +53,7 @@ class Curator(curator_pb2_grpc.CuratorServiceServicer):
 
     documents: list[curator_pb2.Document] = field(default_factory=list)
     pairs: list[curator_pb2.Pair] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
     messages: list[int] = field(default_factory=list)
     failures: list[SuiteError] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
@@ -108,6 +109,25 @@ class Curator(curator_pb2_grpc.CuratorServiceServicer):
             seen=self.seen,
             kept=len(self.lengths),
             metric="nltk-words",
+        )
+
+    def Explain(self, request: curator_pb2.ExplainRequest, context: Any) -> curator_pb2.ExplainResponse:
+        held = curator_pb2.HeldBy(pipeline=request.pipeline, release_id="r1", row=2, model_ids=["m1"])
+        return curator_pb2.ExplainResponse(
+            example_id=request.example_id or request.document.text,
+            outcome=curator_pb2.ExplainResponse.OUTCOME_NOT_KEPT,
+            reason="too_short",
+            message="its length is 3",
+            held_by=[held],
+        )
+
+    def EraseDocument(
+        self, request: curator_pb2.EraseDocumentRequest, context: Any
+    ) -> curator_pb2.EraseDocumentResponse:
+        self.erased.append(request.example_id or request.pair.response)
+        held = curator_pb2.HeldBy(pipeline="p", release_id="r1", row=1)
+        return curator_pb2.EraseDocumentResponse(
+            example_id=self.erased[-1], held_by=[held], remains=["backups made before"]
         )
 
     def CutRelease(self, request: Any, context: Any) -> curator_pb2.CutReleaseResponse:

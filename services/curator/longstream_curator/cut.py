@@ -38,9 +38,17 @@ class OpenCut:
     """The walk of a pipeline's open release."""
 
     def __init__(
-        self, pipeline: Pipeline, cuts: Sequence[PartitionCut], cut_ms: int, taken: Mapping[str, int]
+        self,
+        pipeline: Pipeline,
+        cuts: Sequence[PartitionCut],
+        cut_ms: int,
+        taken: Mapping[str, int],
+        erased: Iterable[str] = (),
     ) -> None:
-        """cut_ms: the barrier's time. taken: by stratum, places that were asked for before a restart."""
+        """cut_ms: the barrier's time. taken: by stratum, places that were asked for before a restart.
+
+        erased: ids that were erased since the barrier.
+        """
         self._pipeline = pipeline
         self._task = canonical(pipeline.instruct.model_dump(mode="json"))
         self._examples = {item.example.id: item.example for cut in cuts for item in cut.kept}
@@ -54,6 +62,14 @@ class OpenCut:
         for name, places in self._walk.taken.items():
             for candidate in rankings.merged[name].candidates[:places]:
                 self._begin(candidate)
+        for example_id in erased:
+            self.exclude(example_id)
+
+    def exclude(self, example_id: str) -> str:
+        """Take an erased example out; the row that is still under way for it, or empty."""
+        self._walk.exclude(example_id)
+        self._rows.pop(example_id, None)
+        return self._waiting.pop(example_id, "")
 
     @property
     def taken(self) -> dict[str, int]:

@@ -33,17 +33,24 @@ class Divisions:
         self._sets: dict[Place, LongestK] = {}
         self._counts: dict[Place, Division] = {}
         self._where: dict[str, Place] = {}
+        self._erased: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._where)
 
-    def restore(self, kept: Mapping[Place, Iterable[Candidate]]) -> None:
-        """Go on from what the marks say and what was kept."""
+    def restore(
+        self,
+        kept: Mapping[Place, Iterable[Candidate]],
+        slots: Mapping[Place, Iterable[Candidate]],
+        erased: Iterable[str],
+    ) -> None:
+        """Go on from what the marks say, what was kept, and what was erased, some of which holds a slot."""
+        self._erased.update(erased)
         for division in self._marks.divisions:
             place = Place(division.stratum, division.bucket)
             candidates = tuple(kept.get(place, ()))
             mark = rank_of(division.evicted) if division.HasField("evicted") else None
-            snapshot = Snapshot(kept=candidates, mark=mark)
+            snapshot = Snapshot(kept=candidates, erased_slots=tuple(slots.get(place, ())), mark=mark)
             self._counts[place] = division
             self._sets[place] = LongestK.restore(self._places(place.stratum), snapshot)
             self._where.update((candidate.id, place) for candidate in candidates)
@@ -81,10 +88,40 @@ class Divisions:
             if change.kind is Kind.ADDED:
                 self._where[change.candidate.id] = place
             elif change.kind in {Kind.REPLACED, Kind.EVICTED}:
-                del self._where[change.candidate.id]
-        if longest.mark is not None:
-            self._counts[place].evicted.CopyFrom(rank_record(longest.mark))
+                self._where.pop(change.candidate.id, None)  # a slot of an erased one is not among them
+        self._set_mark(place)
         return changes
+
+    def erase(self, example_id: str) -> tuple[Place, Candidate] | None:
+        """Refuse an id for ever; if it is kept, the slot that its rank goes on to hold until the next cut."""
+        self._erased.add(example_id)
+        place = self._where.pop(example_id, None)
+        if place is None:
+            return None
+        longest = self._sets[place]
+        [change] = longest.erase(example_id)
+        self._set_mark(place)
+        return place, change.candidate
+
+    @property
+    def refused(self) -> frozenset[str]:
+        """Ids that were erased."""
+        return frozenset(self._erased)
+
+    def erased(self, example_id: str) -> bool:
+        """Whether that id is refused."""
+        return example_id in self._erased
+
+    def slots(self) -> Iterator[tuple[Place, Candidate]]:
+        """The erased that hold a slot."""
+        for place in sorted(self._sets):
+            for slot in self._sets[place].snapshot().erased_slots:
+                yield place, slot
+
+    def release_slots(self) -> list[str]:
+        """Free the slots of the erased; returns their ids."""
+        released = [change for longest in self._sets.values() for change in longest.release_erased_slots()]
+        return [change.candidate.id for change in released]
 
     def kept(self) -> Iterator[tuple[Place, Candidate]]:
         """All that is kept: place by place, the best rank of each first."""
@@ -100,6 +137,11 @@ class Divisions:
         for place, division in self._counts.items():
             seen[place.bucket] += division.seen
         return seen
+
+    def _set_mark(self, place: Place) -> None:
+        mark = self._sets[place].mark
+        if mark is not None:
+            self._counts[place].evicted.CopyFrom(rank_record(mark))
 
     def _drop(self, place: Place) -> Iterator[str]:
         """Forget a set whose time is over."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from longstream.pipeline import Pipeline
 from longstream.selecting import Select
-from longstream.v1.records_pb2 import KeptExample, PartitionMarks
+from longstream.v1.records_pb2 import ErasedExample, KeptExample, PartitionMarks
 from longstream_curator.divisions import divided
 from longstream_curator.rankings import Near, Rankings
-from longstream_curator.ranks import candidate_of, rank_of
+from longstream_curator.ranks import candidate_of, rank_of, slot_of
 from longstream_curator.selection import Candidate, Rank, Snapshot, better
 from longstream_curator.strata import WHOLE, stratifier
 from longstream_curator.walk import merge
@@ -24,6 +24,8 @@ class PartitionCut:
 
     kept: Sequence[KeptExample]
     marks: PartitionMarks
+    erased: Sequence[ErasedExample] = ()
+    """Those that hold a slot."""
 
 
 class Gathering:
@@ -55,7 +57,14 @@ class Gathering:
         for item in cut.kept:
             if self._inside(self._buckets.of(item.time_ms)):
                 kept[item.stratum].append(candidate_of(item, self._dedup))
-        return [(name, Snapshot(kept=tuple(kept[name]), mark=mark)) for name, mark in marks.items()]
+        slots: defaultdict[str, list[Candidate]] = defaultdict(list)
+        for slot in cut.erased:
+            if self._inside(self._buckets.of(slot.time_ms)):
+                slots[slot.stratum].append(slot_of(slot))
+        return [
+            (name, Snapshot(kept=tuple(kept[name]), erased_slots=tuple(slots[name]), mark=mark))
+            for name, mark in marks.items()
+        ]
 
     def _inside(self, bucket: int) -> bool:
         return self._first is None or bucket >= self._first

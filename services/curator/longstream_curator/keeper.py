@@ -22,6 +22,8 @@ from longstream.v1.records_pb2 import (
     Barrier,
     CurationRecord,
     CuratorStateRecord,
+    Erase,
+    ErasedExample,
     Example,
     ExamplesRecord,
     KeptExample,
@@ -63,7 +65,7 @@ class Keeper:
 
     def gained(self, partition: Partition) -> None:
         """Restore the kept sets from the partition's changelog."""
-        kept: dict[bytes, KeptExample] = {}
+        kept: dict[bytes, KeptExample | ErasedExample] = {}
         marks: dict[str, PartitionMarks] = {}
         for record in read_to_end(self._bus, [Partition(CURATOR_STATE, partition.index)]):
             if record.value is None:
@@ -72,6 +74,8 @@ class Keeper:
             state = parse(CuratorStateRecord, record)
             if state.HasField("kept"):
                 kept[record.key] = state.kept
+            elif state.HasField("erased"):
+                kept[record.key] = state.erased
             else:
                 marks[state.marks.revision.pipeline] = state.marks
         self._passed[partition.index] = marks.pop(_ANY, PartitionMarks())
@@ -107,6 +111,8 @@ class Keeper:
                 return self._control(lambda: self._switch(partition, fact.revision))
             case "barrier":
                 return self._control(lambda: self._close(partition, fact.barrier))
+            case "erase":
+                return self._control(lambda: self._erase(partition, fact.erase))
         raise InvalidInput("the record holds neither an example nor a control fact")
 
     def refuse(self, record: Record, error: SuiteError) -> Sequence[Output]:
@@ -173,7 +179,20 @@ class Keeper:
         )
         # The release has the revision; here it would stand once for each partition in the owner's one record.
         arrived.marks.ClearField("revision")
-        return [self._tell(barrier.pipeline, CurationRecord(pipeline=barrier.pipeline, snapshot=arrived))]
+        arrived.erased.extend(kept_set.slots())
+        freed = [
+            self._logged(partition, barrier.pipeline, name, item) for name, item in kept_set.release_slots()
+        ]
+        told = self._tell(barrier.pipeline, CurationRecord(pipeline=barrier.pipeline, snapshot=arrived))
+        return [*freed, told]
+
+    def _erase(self, partition: int, erase: Erase) -> list[Output]:
+        kept_set = self._sets[partition].get(erase.pipeline)
+        if kept_set is None:
+            raise InvalidInput(f"an erasure of pipeline {erase.pipeline} stands before its first revision")
+        self._dirty[partition].add(erase.pipeline)
+        changes = kept_set.erase(erase.example_id)
+        return [self._logged(partition, erase.pipeline, name, item) for name, item in changes]
 
     def _control(self, apply: Callable[[], list[Output]]) -> list[Output]:
         try:
@@ -186,8 +205,14 @@ class Keeper:
             # Else it would be one more dead letter, and the other partitions would go on without it.
             raise ControlFailed("a control record cannot be applied; the log has why") from error
 
-    def _logged(self, partition: int, name: str, identifier: str, kept: KeptExample | None) -> Output:
-        record = None if kept is None else CuratorStateRecord(kept=kept)
+    def _logged(
+        self, partition: int, name: str, identifier: str, item: KeptExample | ErasedExample | None
+    ) -> Output:
+        record = None
+        if isinstance(item, ErasedExample):
+            record = CuratorStateRecord(erased=item)
+        elif item is not None:
+            record = CuratorStateRecord(kept=item)
         return self._state(partition, pipeline_key(name, identifier), record)
 
     def _state(self, partition: int, key: bytes, record: Message | None) -> Output:

@@ -12,18 +12,24 @@ from typing import NamedTuple
 
 from longstream import pipeline as pipelines
 from longstream.pipeline import Pipeline
-from longstream.v1.records_pb2 import Example, KeptExample, PartitionMarks, PipelineRevision
+from longstream.v1.records_pb2 import (
+    ErasedExample,
+    Example,
+    KeptExample,
+    PartitionMarks,
+    PipelineRevision,
+)
 from longstream_curator.admission import Admission, Barred, rule_of
 from longstream_curator.divisions import Divisions, Place, divided
 from longstream_curator.length import Length, Metric, measure, metric
-from longstream_curator.ranks import candidate_of, example_key, rank_record
+from longstream_curator.ranks import candidate_of, example_key, rank_record, slot_of
 from longstream_curator.selection import Candidate, Change, Kind, Standing
 
 MAX_SOURCES = 100
 """Sources counted by name; marks travel in one record, and a stream may have a source for each document."""
 OTHER_SOURCES = "(others)"
 
-Changed = tuple[str, KeptExample | None]
+Changed = tuple[str, KeptExample | ErasedExample | None]
 """An example id, and what is kept under it from now on; None: nothing."""
 
 
@@ -42,22 +48,34 @@ class KeptSet:
         self._pipeline: Pipeline
         self._divisions: Divisions
         self._held: dict[str, _Held]
+        self._slots: dict[str, ErasedExample]
         self._begin(PartitionMarks(), revision)
 
     @classmethod
     def restored(
-        cls, marks: PartitionMarks, kept: Iterable[KeptExample], metrics: Callable[[Pipeline], Metric]
+        cls,
+        marks: PartitionMarks,
+        records: Iterable[KeptExample | ErasedExample],
+        metrics: Callable[[Pipeline], Metric],
     ) -> KeptSet:
         """The set that wrote these records."""
         restored = cls(marks.revision, metrics)
-        kept = list(kept)
+        records = list(records)
+        kept = [item for item in records if isinstance(item, KeptExample)]
+        erased = [item for item in records if isinstance(item, ErasedExample)]
         restored._begin(divided(marks, kept), marks.revision)
         by_place: defaultdict[Place, list[Candidate]] = defaultdict(list)
         for item in kept:
             place = Place(item.stratum, restored._admission.buckets.of(item.time_ms))
             by_place[place].append(candidate_of(item, restored._pipeline.select.dedup))
             restored._held[item.example.id] = _Held(item.example, item.time_ms)
-        restored._divisions.restore(by_place)
+        slots: defaultdict[Place, list[Candidate]] = defaultdict(list)
+        for slot in erased:
+            if slot.HasField("rank"):
+                place = Place(slot.stratum, restored._admission.buckets.of(slot.time_ms))
+                slots[place].append(slot_of(slot))
+                restored._slots[slot.example_id] = slot
+        restored._divisions.restore(by_place, slots, (item.example_id for item in erased))
         return restored
 
     def __len__(self) -> int:
@@ -69,6 +87,8 @@ class KeptSet:
         arrived_ms: when it came, since 1970, as the log says: the same in every replay.
         """
         self.marks.seen += 1
+        if self._divisions.erased(example.id):
+            return self._drop("erased")
         time_ms = self._admission.time_ms(example, arrived_ms)
         place = self._admission.place(example, time_ms)
         standing = self._admission.standing(example)
@@ -93,6 +113,26 @@ class KeptSet:
             self._held[example.id] = _Held(example, time_ms)
         return gone + self._settled(place, changes)
 
+    def erase(self, example_id: str) -> list[Changed]:
+        """Keep nothing of it from now on, however often it comes again."""
+        held = self._held.pop(example_id, None)
+        erased = ErasedExample(pipeline=self._pipeline.name, example_id=example_id)
+        kept = self._divisions.erase(example_id)
+        if kept is not None and held is not None:
+            place, slot = kept
+            erased.rank.CopyFrom(rank_record(slot.rank))
+            erased.stratum, erased.time_ms = place.stratum, held.time_ms
+            self._slots[example_id] = erased
+        return [(example_id, erased)]
+
+    def slots(self) -> list[ErasedExample]:
+        """The erased that hold a slot, for a cut."""
+        return [self._slots[slot.id] for _, slot in self._divisions.slots()]
+
+    def release_slots(self) -> list[Changed]:
+        """Free them, once a cut has taken them into account."""
+        return [self._freed(example_id) for example_id in self._divisions.release_slots()]
+
     def switch(self, revision: PipelineRevision) -> list[Changed]:
         """Go on under another revision of the pipeline.
 
@@ -105,8 +145,10 @@ class KeptSet:
             return []
         old = [self._held[candidate.id] for _, candidate in self._divisions.kept()]
         seen, begun_late = self.marks.seen, self.marks.begun_late or self.marks.seen > 0
+        erased = self._divisions.refused
         self._begin(PartitionMarks(begun_late=begun_late), revision)
-        changes: dict[str, KeptExample | None] = {held.example.id: None for held in old}
+        self._divisions.restore({}, {}, erased)
+        changes: dict[str, KeptExample | ErasedExample | None] = {held.example.id: None for held in old}
         for held in old:
             changes.update(self.offer(held.example, held.time_ms))
         self.marks.seen = seen
@@ -123,6 +165,7 @@ class KeptSet:
         self._admission = Admission(self._pipeline)
         self._divisions = Divisions(marks, self._admission.strata.places, self._admission.buckets)
         self._held = {}
+        self._slots = {}
         self.marks.revision.CopyFrom(revision)
         self.marks.metric = self._metric.version
 
@@ -136,6 +179,11 @@ class KeptSet:
     def _drop(self, reason: str) -> list[Changed]:
         self.marks.dropped[reason] += 1
         return []
+
+    def _freed(self, example_id: str) -> Changed:
+        """An erased one has lost its slot, and is refused all the same."""
+        del self._slots[example_id]
+        return example_id, ErasedExample(pipeline=self._pipeline.name, example_id=example_id)
 
     def _gone(self, example_id: str) -> Changed:
         """The bucket of a kept example is over."""
@@ -151,6 +199,8 @@ class KeptSet:
                 settled.append((identifier, self._kept(place, change.candidate)))
             elif change.kind is Kind.IGNORED:
                 self.marks.dropped[change.reason] += 1
+            elif identifier in self._slots:
+                settled.append(self._freed(identifier))
             else:
                 del self._held[identifier]
                 settled.append((identifier, None))

@@ -27,6 +27,7 @@ from longstream.topics import (
     RELEASE_HEADER,
     RELEASES,
     ROW_HEADER,
+    ROWS,
     SELECTED,
     PipelineTopics,
     pipeline_key,
@@ -34,6 +35,7 @@ from longstream.topics import (
 from longstream.v1.records_pb2 import (
     Barrier,
     CurationRecord,
+    Erase,
     ExamplesRecord,
     OwnerState,
     PartitionSnapshot,
@@ -97,16 +99,19 @@ class CurationOwner(Owner):
         match event.WhichOneof("event"):
             case "cut":
                 answer(state, event, lambda: self._open(state, "caller", record.timestamp_ms, outputs))
+            case "erase":
+                answer(state, event, lambda: self._erase(state, event.erase.example_id, outputs))
             case "snapshot":
                 self._arrive(state, event.snapshot)
             case "progress":
                 state.curation.seen[event.progress.partition] = event.progress.seen
             case _:
-                raise InvalidInput("a curation record holds a cut, a snapshot or progress")
+                raise InvalidInput("a curation record holds a cut, an erasure, a snapshot or progress")
         return outputs
 
     def act(self, state: OwnerState, pipeline: Pipeline, outputs: list[Output]) -> None:
         """Put the pipeline's file in force, cut when it is time, take the open release a step further."""
+        self._drop_late_rows(state, outputs)
         if not state.curation.open_release_id:
             self._put_in_force(state, pipeline, outputs)
             self._cut_if_due(state, pipeline, outputs)
@@ -156,6 +161,7 @@ class CurationOwner(Owner):
         del curation.snapshots[:]
         curation.sent = 0
         curation.sent_by_stratum.clear()
+        del curation.erased[:]
         barrier = Barrier(
             pipeline=release.pipeline,
             release_id=release.id,
@@ -165,6 +171,39 @@ class CurationOwner(Owner):
         outputs.extend(self._to_all_partitions(ExamplesRecord(barrier=barrier)))
         outputs.append(self._put(release))
         return release.id
+
+    def _erase(self, state: OwnerState, example_id: str, outputs: list[Output]) -> str:
+        """Take an example out of the open release, of the rows, and by every partition out of what is kept."""
+        curation = state.curation
+        if not curation.revision.revision:
+            raise Refused("the pipeline is not in force yet; try again in a moment")
+        erase = Erase(pipeline=state.pipeline, example_id=example_id)
+        outputs.extend(self._to_all_partitions(ExamplesRecord(erase=erase)))
+        if curation.open_release_id:
+            curation.erased.append(example_id)
+            release = self._releases.get(state.pipeline, curation.open_release_id)
+            if release is not None and len(curation.snapshots) == len(self._partitions):
+                under_way = self._cut(state, release).exclude(example_id)
+                if under_way:
+                    curation.erased_rows[under_way] = example_id
+            self._read.pop(state.pipeline, None)
+        for key, row in self._parts.rows.under(f"{state.pipeline}/"):
+            if row.example_id == example_id:
+                outputs.append(self._without_row(key))
+        return example_id
+
+    def _drop_late_rows(self, state: OwnerState, outputs: list[Output]) -> None:
+        """Rows that were under way for what was erased meanwhile."""
+        waiting = state.curation.erased_rows
+        for row_id in list(waiting):
+            key = f"{state.pipeline}/{row_id}"
+            if self._parts.rows.get(key) is not None:
+                outputs.append(self._without_row(key))
+                del waiting[row_id]
+
+    def _without_row(self, key: str) -> Output:
+        partition = self._layout.partition(key.partition("/")[0])
+        return Output(topic=ROWS, key=key.encode(), value=None, partition=partition)
 
     def _arrive(self, state: OwnerState, arrived: PartitionSnapshot) -> None:
         curation = state.curation
@@ -179,12 +218,9 @@ class CurationOwner(Owner):
         release = self._releases.get(state.pipeline, curation.open_release_id)
         if release is None:
             raise InvalidInput(f"the open release {curation.open_release_id} is not in {RELEASES}")
-        cut = self._cuts.get(state.pipeline)
-        if cut is None:
-            cut = self._cuts[state.pipeline] = self._rebuilt(state, release)
-            self._read[state.pipeline] = -1
+        cut = self._cut(state, release)
         version = self._parts.rows.version
-        if version == self._read[state.pipeline] and not cut.settled:
+        if version == self._read.get(state.pipeline) and not cut.settled:
             return
         prefix = f"{state.pipeline}/"
         tasks = cut.advance(release.id, lambda row_id: self._parts.rows.get(prefix + row_id))
@@ -199,6 +235,14 @@ class CurationOwner(Owner):
         elif _shown(release, cut):
             outputs.append(self._put(release))
 
+    def _cut(self, state: OwnerState, release: Release) -> OpenCut:
+        """The open release's walk, whose snapshots have all arrived."""
+        cut = self._cuts.get(state.pipeline)
+        if cut is None:
+            cut = self._cuts[state.pipeline] = self._rebuilt(state, release)
+            self._read[state.pipeline] = -1
+        return cut
+
     def _rebuilt(self, state: OwnerState, release: Release) -> OpenCut:
         cuts = [
             self._partition_cut(state.pipeline, arrived)
@@ -206,13 +250,13 @@ class CurationOwner(Owner):
         ]
         # A state of an earlier version has the sum alone, and was written for one stratum.
         taken = state.curation.sent_by_stratum or {WHOLE: state.curation.sent}
-        return OpenCut(
-            pipelines.of_revision(release.revision), cuts, release.cut_time.ToMilliseconds(), taken
-        )
+        pipeline, cut_ms = pipelines.of_revision(release.revision), release.cut_time.ToMilliseconds()
+        return OpenCut(pipeline, cuts, cut_ms, taken, state.curation.erased)
 
     def _partition_cut(self, pipeline: str, arrived: PartitionSnapshot) -> PartitionCut:
         with self._parts.storage.open(arrived.address) as file:
-            return PartitionCut(kept=snapshot.decode(file, pipeline), marks=arrived.marks)
+            kept = snapshot.decode(file, pipeline)
+        return PartitionCut(kept=kept, marks=arrived.marks, erased=arrived.erased)
 
     def _finish(self, state: OwnerState, release: Release, cut: OpenCut) -> None:
         _shown(release, cut)

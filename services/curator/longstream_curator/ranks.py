@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from longstream.v1.records_pb2 import Example, KeptExample, Rank
+from longstream.v1.records_pb2 import ErasedExample, Example, KeptExample, Rank
 from longstream_curator import selection
 from longstream_curator.selection import Candidate, Dedup, Standing, dedup_key
 
@@ -17,6 +17,18 @@ def candidate_of(kept: KeptExample, dedup: Dedup) -> Candidate:
         source_index=rank.source_index if rank.HasField("source_index") else None,
         dedup_key=example_key(example, dedup),
         had_duplicates=kept.had_duplicates,
+        standing=Standing(rank.score, rank.draw),
+    )
+
+
+def slot_of(erased: ErasedExample) -> Candidate:
+    """What ranking needs to know of an erased example that holds a slot."""
+    rank = erased.rank
+    return Candidate(
+        id=erased.example_id,
+        length=rank.length,
+        source_order=rank.source_order,
+        source_index=rank.source_index if rank.HasField("source_index") else None,
         standing=Standing(rank.score, rank.draw),
     )
 

@@ -6,42 +6,40 @@ Out: what the views know of `releases`, of the owner's state and of `curator-sta
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import grpc
 
 from longstream.errors import InvalidInput, NotFound, Unavailable
 from longstream.owner import CommandPort
 from longstream.paging import page
-from longstream.pipeline import Pipeline, must_run
+from longstream.pipeline import must_run
 from longstream.server import time_left_s
 from longstream.v1 import curator_pb2 as pb
 from longstream.v1.curator_pb2_grpc import CuratorServiceServicer
-from longstream.v1.records_pb2 import CurationRecord, CutCommand, OwnerState, PartitionMarks, Release
-from longstream.view import View
+from longstream.v1.records_pb2 import (
+    CurationRecord,
+    CutCommand,
+    EraseCommand,
+    PartitionMarks,
+    Release,
+)
+from longstream_curator.inquiry import Inquiry
 from longstream_curator.length import metric
 from longstream_curator.metrics import CuratorMetrics
-from longstream_curator.ranks import rank_of
-from longstream_curator.strata import stratifier
 from longstream_curator.submission import Submission, Submitter
-from longstream_curator.view import KeptRank
 
 MAX_RANKED = 1_000
+REMAINS = (
+    "the releases and models in held_by: final ones are never changed; take them out of use, or train anew",
+    "topics examples and selected: until the retention of what was worked off ends, a week by default",
+    "topics examples.dlq and selected.dlq, if it ever was a dead letter: a month; `longstream dlq drop` settles it",
+    "objects in storage that only those name: until `longstream sweep` after them",
+    "backups made before",
+)
+"""What no erasure reaches at once."""
 _WATCH_S = 1.0
 """Longest wait for a change; bounds how late a watch notices that its caller has gone."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CuratorViews:
-    """What the calls read."""
-
-    releases: View[Release]
-    states: View[OwnerState]
-    """Each pipeline's OwnerState: which revision is in force."""
-    kept: View[KeptRank | PartitionMarks]
-    """The changelog: ranks under `pipeline/example id`, one PartitionMarks a partition under `pipeline#...`."""
 
 
 class CuratorService(CuratorServiceServicer):
@@ -51,16 +49,16 @@ class CuratorService(CuratorServiceServicer):
         self,
         submitter: Submitter,
         port: CommandPort,
-        views: CuratorViews,
-        pipelines: Mapping[str, Pipeline],
+        inquiry: Inquiry,
         metrics: CuratorMetrics,
     ) -> None:
-        """pipelines: those that this service runs, by name."""
+        """inquiry: what is known of the pipelines that this service runs."""
         self._submitter = submitter
         self._port = port
-        self._views = views
-        self._pipelines = pipelines
-        self._revisions = {name: pipeline.revision().revision for name, pipeline in pipelines.items()}
+        self._inquiry = inquiry
+        self._views = inquiry.views
+        self._pipelines = inquiry.pipelines
+        self._revisions = {name: pipeline.revision().revision for name, pipeline in inquiry.pipelines.items()}
         self._metrics = metrics
 
     @property
@@ -118,7 +116,7 @@ class CuratorService(CuratorServiceServicer):
         """The first k and their reserve over all partitions, best rank first, and what all of them have seen."""
         del context
         must_run(request.pipeline, self._pipelines)
-        kept = self._best(request.pipeline)
+        kept = self._inquiry.best(request.pipeline)
         chosen, token = page(
             kept,
             lambda fact: fact.rank.example_id,
@@ -184,6 +182,30 @@ class CuratorService(CuratorServiceServicer):
         )
         return pb.ListReleasesResponse(releases=chosen, next_page_token=token)
 
+    def Explain(self, request: pb.ExplainRequest, context: grpc.ServicerContext) -> pb.ExplainResponse:
+        """Where an example stands in a pipeline, or why it is not kept. Raises InvalidInput if none is named."""
+        del context
+        must_run(request.pipeline, self._pipelines)
+        return self._inquiry.explain(request)
+
+    def EraseDocument(
+        self, request: pb.EraseDocumentRequest, context: grpc.ServicerContext
+    ) -> pb.EraseDocumentResponse:
+        """Have every pipeline's owner take an example out, and tell what holds it all the same.
+
+        The call has done its work when each owner has answered; repeated with the same request id it goes on.
+        """
+        example_id = self._inquiry.example_id(request)
+        response = pb.EraseDocumentResponse(example_id=example_id, remains=REMAINS)
+        for pipeline in self._pipelines:
+            erase = EraseCommand(example_id=example_id)
+            command = CurationRecord(pipeline=pipeline, request_id=request.request_id, erase=erase)
+            self._port.send(command, time_left_s(context))
+        self._views.releases.catch_up(time_left_s(context))
+        for pipeline in self._pipelines:
+            response.held_by.extend(self._inquiry.held_by(pipeline, example_id))
+        return response
+
     def WatchReleases(
         self, request: pb.WatchReleasesRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchReleasesResponse]:
@@ -211,20 +233,6 @@ class CuratorService(CuratorServiceServicer):
         before = account.accepted
         self._submitter.add(items, account)
         self._metrics.accepted(account.accepted - before)
-
-    def _best(self, pipeline: str) -> list[KeptRank]:
-        facts = [fact for _, fact in self._views.kept.under(f"{pipeline}/")]
-        ranks = sorted(
-            (fact for fact in facts if isinstance(fact, KeptRank)), key=lambda fact: rank_of(fact.rank)
-        )
-        # Each partition keeps so many, any of which could be the best; so the union is cut again.
-        strata, so_far = stratifier(self._pipelines[pipeline]), Counter[str]()
-        best: list[KeptRank] = []
-        for fact in ranks:
-            so_far[fact.stratum] += 1
-            if so_far[fact.stratum] <= strata.places(fact.stratum):
-                best.append(fact)
-        return best
 
     def _marks(self, pipeline: str) -> list[PartitionMarks]:
         facts = self._views.kept.under(f"{pipeline}#")

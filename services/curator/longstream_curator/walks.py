@@ -71,6 +71,10 @@ class Walks:
         """Tell that a pending candidate gets no row. False if it is not pending: the first outcome stands."""
         return self._walk_of(example_id).refuse(example_id)
 
+    def exclude(self, example_id: str) -> bool:
+        """Take an erased candidate out, whatever its outcome; False if it is not here or refused already."""
+        return example_id in self._stratum and self._walk_of(example_id).exclude(example_id)
+
     def _walk_of(self, example_id: str) -> Walk:
         return self._walks[self._stratum[example_id]]
 

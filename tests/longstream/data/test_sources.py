@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -158,12 +159,23 @@ def test_a_parquet_row_that_is_not_utf8_is_rejected_alone(tmp_path: Path) -> Non
         (b'{"text": "t", "licence": 5}', "wrong_type"),
         (b'{"text": "t", "provenance": 5}', "wrong_type"),
         (b'{"text": "t", "provenance": {"a": 5}}', "wrong_type"),
+        (b'{"text": "t", "event_time": "yesterday"}', "wrong_type"),
+        (b'{"text": "t", "event_time": "2026-01-31T12:00:00"}', "wrong_type"),
+        (b'{"text": "t", "event_time": 1e99}', "wrong_type"),
     ],
 )
 def test_a_bad_record_is_told_and_the_next_one_read(tmp_path: Path, line: bytes, reason: str) -> None:
     items = read(write_lines(tmp_path, line, b'{"text": "good"}'))
     assert rejections(items) == [(0, reason)]
     assert isinstance(items[1], Document)
+
+
+@pytest.mark.parametrize("told", ["2026-01-31T12:00:00+00:00", "2026-01-31T13:00:00+01:00", 1769860800])
+def test_a_text_may_bring_its_own_time_and_a_score(tmp_path: Path, told: Any) -> None:
+    (item,) = read(write_json(tmp_path, [{"text": "t", "event_time": told, "score": 4.5}]))
+    assert isinstance(item, Document)
+    assert item.time == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert item.provenance == {"file": "data.json", "score": "4.5"}
 
 
 def test_nesting_without_end_is_a_bad_record_and_not_a_crash(tmp_path: Path) -> None:
