@@ -54,10 +54,25 @@ class Instruct(Section):
 
 
 class Split(Section):
-    """Which rows are held out from training, for ever, by hash of the example's id."""
+    """What is held out from training, for ever, by hash of the source document; only the rest is ranked.
 
-    heldout_share: float = Field(default=0.1, ge=0, lt=1)
+    A document is known by `cluster` of the provenance, where near-duplicates were found before; else by `document`,
+    where several examples come from one; else by the response. LongForm holds out 0.074 for each purpose.
+    """
+
+    test: float = Field(default=0.1, ge=0, lt=1)
+    """Share that is held out to be asked and compared with."""
+    validation: float = Field(default=0, ge=0, lt=1)
+    """Share that is held out to watch training by."""
+    keep: int = Field(default=100, ge=1, le=100_000)
+    """Of each, so many are in a release at most: a sample by hash, the same in every release."""
     seed: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _something_is_left(self) -> Split:
+        if self.test + self.validation >= 1:
+            raise ValueError("test and validation must leave something to train on")
+        return self
 
 
 class Train(Section):

@@ -183,7 +183,7 @@ def _selection(storage: Storage, release: Release, lacking: dict[str, str]) -> S
     return Selection(
         rows=rows.num_rows,
         train=splits.count("train"),
-        heldout=splits.count("heldout"),
+        heldout=len(splits) - splits.count("train"),
         styles=Counter(style or "came with its own" for style in rows["style"].to_pylist()),
         lengths=rows["length"].to_pylist(),
         last=rows.slice(last, 1).to_pylist()[0],

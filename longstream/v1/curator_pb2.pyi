@@ -243,12 +243,14 @@ class ExplainResponse(_message.Message):
         OUTCOME_RESERVE: _ClassVar[ExplainResponse.Outcome]
         OUTCOME_NOT_KEPT: _ClassVar[ExplainResponse.Outcome]
         OUTCOME_ERASED: _ClassVar[ExplainResponse.Outcome]
+        OUTCOME_HELD_OUT: _ClassVar[ExplainResponse.Outcome]
         OUTCOME_UNKNOWN: _ClassVar[ExplainResponse.Outcome]
     OUTCOME_UNSPECIFIED: ExplainResponse.Outcome
     OUTCOME_SELECTED: ExplainResponse.Outcome
     OUTCOME_RESERVE: ExplainResponse.Outcome
     OUTCOME_NOT_KEPT: ExplainResponse.Outcome
     OUTCOME_ERASED: ExplainResponse.Outcome
+    OUTCOME_HELD_OUT: ExplainResponse.Outcome
     OUTCOME_UNKNOWN: ExplainResponse.Outcome
     EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
     OUTCOME_FIELD_NUMBER: _ClassVar[int]

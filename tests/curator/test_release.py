@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import random
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -26,7 +25,6 @@ from longstream_curator.release import (
     Written,
     hash_of,
     shards,
-    split_of,
     write_release,
 )
 
@@ -77,7 +75,7 @@ def some_rows(count: int = 3) -> list[Row]:
             source_index=None if n == 1 else 100 - n,
             licence="CC0" if n % 2 else "",
             style="query" if n else "",
-            split="heldout" if n == 2 else "train",
+            split="test" if n == 2 else "train",
         )
         for n in range(count)
     ]
@@ -137,7 +135,7 @@ def test_counts_and_times_are_told_but_do_not_change_the_hash(other: Circumstanc
 @given(st.sampled_from(["instruction", "response", "licence", "split", "rank", "source_index", "style"]))
 def test_every_change_of_a_row_changes_the_hash(field: str) -> None:
     rows = some_rows()
-    changed: Any = {"split": "heldout", "rank": 99, "source_index": 7}.get(field, "changed")
+    changed: Any = {"split": "test", "rank": 99, "source_index": 7}.get(field, "changed")
     rows[0] = replace(rows[0], **{field: changed})
     assert release(rows)[0].content_hash != release(some_rows())[0].content_hash
 
@@ -213,29 +211,3 @@ def test_texts_from_outside_cannot_break_the_card() -> None:
     card = shelf.text(written.data_card_address)
     assert "<script>" not in card
     assert "| &#91;a&#93;(b) | CC0 &#124; x &#60;script&#62; | 0 | 1 |" in card
-
-
-@given(st.integers(0, 9), st.text("abc", max_size=9), st.floats(0, 1), st.floats(0, 1))
-def test_a_larger_share_only_adds_to_the_held_out(seed: int, example: str, one: float, other: float) -> None:
-    less, more = sorted((one, other))
-    if split_of(seed, example, less) == "heldout":
-        assert split_of(seed, example, more) == "heldout"
-
-
-def test_the_held_out_share_is_met_and_the_seed_decides_who_it_is() -> None:
-    draw = random.Random(5)
-    examples = [f"{draw.random()}" for _ in range(20_000)]
-    first, second = ({e for e in examples if split_of(seed, e, 0.1) == "heldout"} for seed in (0, 1))
-    assert len(first) / len(examples) == pytest.approx(0.1, abs=0.01)  # 4.7 standard errors
-    assert len(first & second) / len(examples) == pytest.approx(0.01, abs=0.004)
-
-
-def test_where_an_example_belongs_never_changes() -> None:
-    assert [split_of(0, f"{n}", 0.5) for n in range(6)] == [
-        "train",
-        "heldout",
-        "train",
-        "heldout",
-        "heldout",
-        "heldout",
-    ]

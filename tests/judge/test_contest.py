@@ -153,7 +153,7 @@ def test_given_prompts_are_asked_and_the_held_out_rows_still_scored(storage: Sto
 
 def test_rows_that_were_trained_on_are_never_asked_about(storage: Storage, tmp_path: Path) -> None:
     pipeline = a_pipeline()
-    rows = [row(n, split="train" if n % 2 else "heldout") for n in range(6)]
+    rows = [row(n, split="train" if n % 2 else "test") for n in range(6)]
     release = Release(pipeline="p", id="r1", state=Release.STATE_FINAL, revision=pipeline.revision())
     for part in (0, 1):
         path = write_shard(tmp_path / f"{part}.parquet", rows[part::2])

@@ -21,7 +21,7 @@ WHOLE: dict[str, Any] = {
     "select": {"metric": "words", "k": 7, "reserve": 2, "dedup": "pair"},
     "cut": {"every_examples": 100, "every_s": 60},
     "instruct": {"styles": {"query": 1.0}, "seed": 4, "limits": {"min_words": 2}},
-    "split": {"heldout_share": 0.2, "seed": 5},
+    "split": {"test": 0.2, "seed": 5},
     "train": {"on_release": False, "recipe": {"rank": 8}},
     "evaluate": {"prompts": ["Why?"], "max_prompts": 9, "gate": {"decide_by": "judge"}},
 }
@@ -66,7 +66,7 @@ def test_equal_pipelines_have_equal_revisions_however_they_are_written() -> None
         ({"select": {"metric": "furlongs"}}, "select.metric"),
         ({"cut": {"every_s": 0.5}}, "cut.every_s"),
         ({"instruct": {"styles": {"sonnet": 1.0}}}, "instruct.styles"),
-        ({"split": {"heldout_share": 1.0}}, "split.heldout_share"),
+        ({"split": {"test": 1.0}}, "split.test"),
         ({"evaluate": {"max_tokens": 0}}, "evaluate.max_tokens"),
     ],
 )

@@ -73,10 +73,10 @@ CONTENT = (
     Guard(
         rule=11,
         says="draws hash the seed and the id",
-        file=f"{_CURATOR}/release.py",
-        guard='draw = int(digest("split", seed, example_id)[:13], 16) / 2**52',
-        without='draw = __import__("random").random()',
-        tests=(f"{_RELEASE}::test_where_an_example_belongs_never_changes",),
+        file=f"{_CURATOR}/split.py",
+        guard='return int(digest("split", seed, name)[:13], 16) / 2**52',
+        without='return float(__import__("random").random())',
+        tests=("tests/curator/test_split.py::test_where_an_example_belongs_never_changes",),
     ),
     Guard(
         rule=11,

@@ -72,7 +72,7 @@ class Ruled(RuledModel):
 def a_release(storage: Storage, folder: Path, pipeline: Pipeline, name: str = "r1") -> Release:
     """A final release, all of whose rows are held out."""
     rows = [
-        row(n, split="heldout", instruction=question, input="", response=answer)
+        row(n, split="test", instruction=question, input="", response=answer)
         for n, (question, answer) in enumerate(QUESTIONS[:ROWS])
     ]
     path = write_shard(folder / f"{name}.parquet", rows)

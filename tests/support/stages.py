@@ -91,7 +91,7 @@ def write_pipeline(path: Path, base_model: Path, limits: Mapping[str, float] = S
         "base_model": str(base_model),
         "select": {"metric": "chars", "k": 16, "reserve": 8},
         "instruct": {"max_tokens": 48, "limits": dict(limits)},
-        "split": {"heldout_share": 0.35},
+        "split": {"test": 0.35},
         "train": {"recipe": recipe},
         "evaluate": {
             "max_prompts": 4,

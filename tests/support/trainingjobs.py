@@ -67,7 +67,7 @@ def write_shard(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 def small_release(folder: Path) -> list[Path]:
     """Two shards: twelve training rows and three held out, spread over both out of order."""
-    rows = [row(rank, split="heldout" if rank % 5 == 4 else "train") for rank in range(15)]
+    rows = [row(rank, split="test" if rank % 5 == 4 else "train") for rank in range(15)]
     return [write_shard(folder / f"shard-{part}.parquet", rows[part::2][::-1]) for part in (0, 1)]
 
 

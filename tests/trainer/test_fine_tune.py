@@ -177,7 +177,7 @@ def test_whole_weights_come_with_their_tokenizer(job_in: Callable[..., Job]) -> 
 
 
 def test_the_card_names_origin_recipe_licences_losses_and_noise(tmp_path: Path, base_model: Path) -> None:
-    rows = [row(0), row(1, licence="CC-BY-4.0", source="harbour"), row(4), row(2, split="heldout")]
+    rows = [row(0), row(1, licence="CC-BY-4.0", source="harbour"), row(4), row(2, split="test")]
     shard = write_shard(tmp_path / "rows.parquet", rows)
     job = read_job(write_job(tmp_path / "card", base_model, [shard], over_length="drop", max_tokens=60))
     done = fine_tune(job, lambda event: None, never)
@@ -277,7 +277,7 @@ def test_bits_per_byte_count_the_response_alone(base_model: Path, tmp_path: Path
 
 
 def heldout(rank: int) -> dict[str, Any]:
-    return row(rank, split="heldout")
+    return row(rank, split="test")
 
 
 def test_weight_decay_spares_norms(base_model: Path, tmp_path: Path) -> None:

@@ -95,16 +95,23 @@ def test_a_too_long_example_is_refused_by_name(tmp_path: Path, tokenizer: Any) -
 
 
 def test_left_out_examples_are_counted_by_reason_and_never_cut(tmp_path: Path, tokenizer: Any) -> None:
-    rows = [row(0), row(4), row(9, split="heldout"), row(5, response=" \n"), row(10, split="heldout")]
+    rows = [row(0), row(4), row(9, split="test"), row(5, response=" \n"), row(10, split="test")]
     made = prepared(tmp_path, tokenizer, rows, max_tokens=60, over_length="drop")
     assert [example.row_id for example in made.train] == ["row-000"]
     assert [example.row_id for example in made.heldout] == ["row-010"]
     assert made.dropped == {"over_length": 1, "heldout_over_length": 1, "empty_response": 1}
 
 
+def test_training_is_watched_by_what_is_held_out_for_that_where_there_is_something(
+    tmp_path: Path, tokenizer: Any
+) -> None:
+    rows = [row(0), row(4, split="validation"), row(9, split="test")]
+    assert [one.row_id for one in prepared(tmp_path, tokenizer, rows).heldout] == ["row-004"]
+
+
 def test_a_release_with_nothing_to_train_on_is_refused(tmp_path: Path, tokenizer: Any) -> None:
     with pytest.raises(InvalidInput, match="no example is left"):
-        prepared(tmp_path, tokenizer, [row(0, split="heldout")])
+        prepared(tmp_path, tokenizer, [row(0, split="test")])
 
 
 def test_response_bytes_are_those_of_the_text_without_its_end(tmp_path: Path, tokenizer: Any) -> None:
@@ -123,8 +130,8 @@ def test_bad_shards_are_told_apart(tmp_path: Path) -> None:
     pq.write_table(pa.table({"rank": [1], "row_id": ["a"]}), narrow)
     with pytest.raises(InvalidInput, match="lacks the columns instruction, input, response"):
         read_rows([narrow])
-    with pytest.raises(InvalidInput, match="'test'"):
-        read_rows([write_shard(tmp_path / "split.parquet", [row(1, split="test")])])
+    with pytest.raises(InvalidInput, match="'other'"):
+        read_rows([write_shard(tmp_path / "split.parquet", [row(1, split="other")])])
     with pytest.raises(InvalidInput, match="more than once"):
         read_rows([write_shard(tmp_path / "twice.parquet", [row(1), row(1)])])
     with pytest.raises(InvalidInput, match="row-001 has no response"):

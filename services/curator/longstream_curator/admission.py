@@ -10,6 +10,7 @@ from longstream_curator.divisions import Place
 from longstream_curator.order import order
 from longstream_curator.screening.screens import Screening, Text
 from longstream_curator.selection import Standing
+from longstream_curator.split import held_out, part_of, sampled
 from longstream_curator.strata import stratifier, value_of
 from longstream_curator.window import Buckets
 
@@ -23,7 +24,7 @@ class Barred:
 
 def rule_of(pipeline: Pipeline) -> tuple[object, ...]:
     """All of a pipeline that decides what is kept: where it is equal, nothing has to be ranked anew."""
-    return pipeline.select, pipeline.sources, pipeline.profile, pipeline.evaluate.prompts
+    return pipeline.select, pipeline.split, pipeline.sources, pipeline.profile, pipeline.evaluate.prompts
 
 
 class Admission:
@@ -32,6 +33,7 @@ class Admission:
     def __init__(self, pipeline: Pipeline) -> None:
         select = pipeline.select
         self._select = select
+        self._split = pipeline.split
         self._sources = {source: place for place, source in enumerate(pipeline.sources)}
         self._order = order(select.by, select.seed)
         self.strata = stratifier(pipeline)
@@ -39,18 +41,21 @@ class Admission:
         self._screening = Screening(select.screens, on, pipeline.evaluate.prompts)
         self.buckets = Buckets(select.window)
 
-    def place(self, example: Example, time_ms: int) -> Place | Barred:
-        """Where it is ranked."""
+    def place(self, example: Example, time_ms: int) -> tuple[Place, Standing] | Barred:
+        """Where it is ranked, and what ranks there before its length."""
         if self._sources and example.source not in self._sources:
             return Barred("source")
         by = self._select.strata.by if self._select.strata is not None else ""
         stratum = self.strata.stratum(value_of(example, by) if by else "")
-        return Barred("stratum") if stratum is None else Place(stratum, self.buckets.of(time_ms))
-
-    def standing(self, example: Example) -> Standing | Barred:
-        """What ranks before its length."""
+        if stratum is None:
+            return Barred("stratum")
+        apart = held_out(part_of(self._split, example))
+        if apart:
+            return Place(apart, 0), sampled(self._split, example)
         standing = self._order(example.id, example.provenance.get(self._select.score))
-        return Barred("no_score") if standing is None else standing
+        if standing is None:
+            return Barred("no_score")
+        return Place(stratum, self.buckets.of(time_ms)), standing
 
     def source_order(self, example: Example) -> int:
         """Its source's place in the pipeline file; those that are not listed share the last one."""

@@ -30,6 +30,7 @@ class FinishedRow:
 
     example: Example
     length: int
+    stratum: str
     row_id: str
     written: Row | None
 
@@ -88,8 +89,8 @@ class OpenCut:
 
     @property
     def short(self) -> bool:
-        """Whether the reserve ran out."""
-        return self._walk.short
+        """Whether the reserve ran out; where all are wanted, there is none."""
+        return self._walk.short and self._pipeline.select.k != "all"
 
     @property
     def exact(self) -> bool:
@@ -118,6 +119,7 @@ class OpenCut:
             yield FinishedRow(
                 example=self._examples[candidate.id],
                 length=candidate.length,
+                stratum=self._walk.stratum(candidate.id),
                 row_id=self._row_id(candidate.id),
                 written=self._rows.get(candidate.id),
             )

@@ -33,7 +33,8 @@ def _head(rows: Sequence[Row], content: Content, around: Circumstances, content_
     return f"""# {_cell(content.pipeline)}, release {_cell(around.release_id)}
 
 {len(rows):,} pairs of an instruction and a long response: {splits["train"]:,} to train on,
-{splits["heldout"]:,} held out for ever, by the hash of the example's id.
+{splits["test"]:,} held out to test with and {splits["validation"]:,} to watch training by, for ever, by the hash of
+their source: a sample, and not the longest.
 
 - Cut: {_cell(around.cut_time)}, after {around.seen:,} examples
 - Parent: {_cell(around.parent_id) or "none, it is the first"}

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from longstream.v1.records_pb2 import Division, KeptExample, PartitionMarks
 from longstream_curator.ranks import rank_of, rank_record
 from longstream_curator.selection import Candidate, Change, Kind, LongestK, Snapshot
+from longstream_curator.split import HELD_OUT
 from longstream_curator.window import Buckets
 
 
@@ -60,15 +61,16 @@ class Divisions:
         gone: list[str] = []
         if place not in self._sets:
             seen = self._seen()
-            seen[place.bucket] += 1
+            if place.stratum not in HELD_OUT:
+                seen[place.bucket] += 1
             expired = set(self._buckets.expired(seen))
             gone = [
                 example_id
                 for one in list(self._sets)
-                if one.bucket in expired
+                if one.bucket in expired and one.stratum not in HELD_OUT
                 for example_id in self._drop(one)
             ]
-            if place.bucket in expired:
+            if place.bucket in expired and place.stratum not in HELD_OUT:
                 return None, gone
             self._sets[place] = LongestK(self._places(place.stratum))
             self._marks.divisions.add(stratum=place.stratum, bucket=place.bucket)
@@ -135,7 +137,8 @@ class Divisions:
     def _seen(self) -> Counter[int]:
         seen = Counter[int]()
         for place, division in self._counts.items():
-            seen[place.bucket] += division.seen
+            if place.stratum not in HELD_OUT:
+                seen[place.bucket] += division.seen
         return seen
 
     def _set_mark(self, place: Place) -> None:

@@ -10,7 +10,8 @@ from longstream.pipeline import Pipeline
 from longstream.storage import Storage
 from longstream.v1.records_pb2 import PartitionMarks, Release, Shard
 from longstream_curator.cut import FinishedRow, OpenCut
-from longstream_curator.release import Circumstances, Content, Row, Source, split_of, write_release
+from longstream_curator.release import Circumstances, Content, Row, Source, write_release
+from longstream_curator.split import HELD_OUT
 
 
 def finish(release: Release, cut: OpenCut, metric: str, storage: Storage) -> None:
@@ -19,7 +20,7 @@ def finish(release: Release, cut: OpenCut, metric: str, storage: Storage) -> Non
     Raises StorageFull before the release has changed.
     """
     pipeline = pipelines.of_revision(release.revision)
-    rows = [_row(rank, row, metric, pipeline) for rank, row in enumerate(cut.rows(), 1)]
+    rows = [_row(rank, row, metric) for rank, row in enumerate(cut.rows(), 1)]
     select = pipeline.select
     content = Content(
         pipeline=release.pipeline,
@@ -37,8 +38,8 @@ def finish(release: Release, cut: OpenCut, metric: str, storage: Storage) -> Non
     release.seen = sum(marks.seen for marks in cut.marks)
 
 
-def _row(rank: int, row: FinishedRow, metric: str, pipeline: Pipeline) -> Row:
-    example, split = row.example, pipeline.split
+def _row(rank: int, row: FinishedRow, metric: str) -> Row:
+    example = row.example
     return Row(
         rank=rank,
         row_id=row.row_id,
@@ -53,7 +54,7 @@ def _row(rank: int, row: FinishedRow, metric: str, pipeline: Pipeline) -> Row:
         source_index=example.source_index if example.HasField("source_index") else None,
         licence=example.licence,
         style=row.written.style if row.written is not None else "",
-        split=split_of(split.seed, example.id, split.heldout_share),
+        split=HELD_OUT.get(row.stratum, "train"),
     )
 
 

@@ -13,6 +13,7 @@ from longstream_curator.divisions import divided
 from longstream_curator.rankings import Near, Rankings
 from longstream_curator.ranks import candidate_of, rank_of, slot_of
 from longstream_curator.selection import Candidate, Rank, Snapshot, better
+from longstream_curator.split import HELD_OUT
 from longstream_curator.strata import WHOLE, stratifier
 from longstream_curator.walk import merge
 from longstream_curator.window import Buckets
@@ -49,25 +50,25 @@ class Gathering:
     def _snapshots(self, cut: PartitionCut) -> Iterable[tuple[str, Snapshot]]:
         marks: dict[str, Rank | None] = {}
         for one in divided(cut.marks, cut.kept).divisions:
-            if self._inside(one.bucket):
+            if self._inside(one.stratum, one.bucket):
                 self._seen[one.stratum] += one.seen
                 evicted = rank_of(one.evicted) if one.HasField("evicted") else None
                 marks[one.stratum] = better(marks.get(one.stratum), evicted)
         kept: defaultdict[str, list[Candidate]] = defaultdict(list)
         for item in cut.kept:
-            if self._inside(self._buckets.of(item.time_ms)):
+            if self._inside(item.stratum, self._buckets.of(item.time_ms)):
                 kept[item.stratum].append(candidate_of(item, self._dedup))
         slots: defaultdict[str, list[Candidate]] = defaultdict(list)
         for slot in cut.erased:
-            if self._inside(self._buckets.of(slot.time_ms)):
+            if self._inside(slot.stratum, self._buckets.of(slot.time_ms)):
                 slots[slot.stratum].append(slot_of(slot))
         return [
             (name, Snapshot(kept=tuple(kept[name]), erased_slots=tuple(slots[name]), mark=mark))
             for name, mark in marks.items()
         ]
 
-    def _inside(self, bucket: int) -> bool:
-        return self._first is None or bucket >= self._first
+    def _inside(self, stratum: str, bucket: int) -> bool:
+        return self._first is None or stratum in HELD_OUT or bucket >= self._first
 
 
 def _near_of(select: Select, cuts: Iterable[PartitionCut]) -> Near | None:
@@ -81,5 +82,6 @@ def _by_bucket(cuts: Iterable[PartitionCut]) -> Counter[int]:
     seen = Counter[int]()
     for cut in cuts:
         for one in divided(cut.marks, cut.kept).divisions:
-            seen[one.bucket] += one.seen
+            if one.stratum not in HELD_OUT:
+                seen[one.bucket] += one.seen
     return seen

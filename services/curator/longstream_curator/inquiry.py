@@ -23,6 +23,7 @@ from longstream_curator.admission import Admission, Barred
 from longstream_curator.length import Metric
 from longstream_curator.ranks import example_key, rank_of, rank_record
 from longstream_curator.selection import Candidate
+from longstream_curator.split import HELD_OUT
 from longstream_curator.strata import Stratifier, stratifier
 from longstream_curator.submission import example_of
 from longstream_curator.view import KeptRank
@@ -70,10 +71,11 @@ class Inquiry:
 
     def best(self, pipeline: str) -> list[KeptRank]:
         """The first places of each stratum over all partitions, best rank first."""
+        strata = self._strata(pipeline)
         return [
             fact
             for fact, place in self._placed(pipeline)
-            if place <= self._strata(pipeline).places(fact.stratum)
+            if fact.stratum not in HELD_OUT and place <= strata.places(fact.stratum)
         ]
 
     def explain(self, request: pb.ExplainRequest) -> Answer:
@@ -120,6 +122,8 @@ class Inquiry:
         )
         strata = self._strata(pipeline)
         outcome, message = Answer.OUTCOME_SELECTED, f"place {place:,} of {strata.most(fact.stratum):,}"
+        if fact.stratum in HELD_OUT:
+            outcome = Answer.OUTCOME_HELD_OUT
         if place > strata.most(fact.stratum):
             outcome, message = Answer.OUTCOME_RESERVE, f"place {place:,}, in the reserve"
         if place > strata.places(fact.stratum):
@@ -168,12 +172,10 @@ class _Rules:
     def why_not(self, example: Example, kept: list[KeptRank]) -> Answer:
         """The reason, by the rules in their order; kept: best rank first."""
         # By its own time, where it has one; else when it came is not known any more, and no window is asked.
-        place, standing = self._admission.place(example, 0), self._admission.standing(example)
-        for barred in (place, standing):
-            if isinstance(barred, Barred):
-                return _not_kept(barred.reason, _BARRED[barred.reason])
-        assert not isinstance(place, Barred)
-        assert not isinstance(standing, Barred)
+        found = self._admission.place(example, 0)
+        if isinstance(found, Barred):
+            return _not_kept(found.reason, _BARRED[found.reason])
+        place, standing = found
         candidate = Candidate(
             id=example.id,
             length=self._metric.count(example.response),

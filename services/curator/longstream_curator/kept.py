@@ -24,6 +24,7 @@ from longstream_curator.divisions import Divisions, Place, divided
 from longstream_curator.length import Length, Metric, measure, metric
 from longstream_curator.ranks import candidate_of, example_key, rank_record, slot_of
 from longstream_curator.selection import Candidate, Change, Kind, Standing
+from longstream_curator.split import HELD_OUT
 
 MAX_SOURCES = 100
 """Sources counted by name; marks travel in one record, and a stream may have a source for each document."""
@@ -66,13 +67,13 @@ class KeptSet:
         restored._begin(divided(marks, kept), marks.revision)
         by_place: defaultdict[Place, list[Candidate]] = defaultdict(list)
         for item in kept:
-            place = Place(item.stratum, restored._admission.buckets.of(item.time_ms))
+            place = restored._place(item.stratum, item.time_ms)
             by_place[place].append(candidate_of(item, restored._pipeline.select.dedup))
             restored._held[item.example.id] = _Held(item.example, item.time_ms)
         slots: defaultdict[Place, list[Candidate]] = defaultdict(list)
         for slot in erased:
             if slot.HasField("rank"):
-                place = Place(slot.stratum, restored._admission.buckets.of(slot.time_ms))
+                place = restored._place(slot.stratum, slot.time_ms)
                 slots[place].append(slot_of(slot))
                 restored._slots[slot.example_id] = slot
         restored._divisions.restore(by_place, slots, (item.example_id for item in erased))
@@ -90,12 +91,10 @@ class KeptSet:
         if self._divisions.erased(example.id):
             return self._drop("erased")
         time_ms = self._admission.time_ms(example, arrived_ms)
-        place = self._admission.place(example, time_ms)
-        standing = self._admission.standing(example)
-        if isinstance(place, Barred):
-            return self._drop(place.reason)
-        if isinstance(standing, Barred):
-            return self._drop(standing.reason)
+        found = self._admission.place(example, time_ms)
+        if isinstance(found, Barred):
+            return self._drop(found.reason)
+        place, standing = found
         longest, expired = self._divisions.enter(place)
         gone = [self._gone(example_id) for example_id in expired]
         if longest is None:
@@ -168,6 +167,9 @@ class KeptSet:
         self._slots = {}
         self.marks.revision.CopyFrom(revision)
         self.marks.metric = self._metric.version
+
+    def _place(self, stratum: str, time_ms: int) -> Place:
+        return Place(stratum, 0 if stratum in HELD_OUT else self._admission.buckets.of(time_ms))
 
     def _count(self, example: Example, length: int) -> None:
         known = example.source in self.marks.sources or len(self.marks.sources) < MAX_SOURCES

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from longstream.selecting import NearDuplicates
-from longstream_curator.selection import Rank
+from longstream_curator.selection import Candidate
+from longstream_curator.split import HELD_OUT
 from longstream_curator.strata import Found, Stratifier
 from longstream_curator.walk import Merged
 
@@ -40,22 +41,33 @@ class Rankings:
         return {name: _less(one, gone) for name, one in merged.items()}
 
 
+def _in_order(merged: Mapping[str, Merged]) -> list[Candidate]:
+    """All candidates, what is held out first: its likes must not be trained on, however they rank."""
+    ranked = sorted(
+        (name not in HELD_OUT, one.rank, name) for name, its in merged.items() for one in its.candidates
+    )
+    by_id = {one.id: one for its in merged.values() for one in its.candidates}
+    return [by_id[rank.id] for _, rank, _ in ranked]
+
+
 def _equals(merged: Mapping[str, Merged]) -> set[str]:
-    """Those that equal a better-ranked one; within a stratum there are none."""
-    best: dict[str, Rank] = {}
-    keyed = [(one.dedup_key, one) for its in merged.values() for one in its.candidates if one.dedup_key]
-    for key, one in keyed:
-        best[key] = min(best.get(key, one.rank), one.rank)
-    return {one.id for key, one in keyed if one.rank > best[key]}
+    """Those that equal one before them; within a stratum there are none."""
+    seen: set[str] = set()
+    gone: set[str] = set()
+    for one in _in_order(merged):
+        if one.dedup_key in seen:
+            gone.add(one.id)
+        elif one.dedup_key is not None:
+            seen.add(one.dedup_key)
+    return gone
 
 
 def _near(merged: Mapping[str, Merged], near: Near) -> set[str]:
-    """Those that are near to a better-ranked one which stays, of whatever stratum."""
+    """Those that are near to one before them which stays, of whatever stratum."""
     from longstream_curator.near import Unlike  # NumPy, SciPy and datasketch, for those who ask for it
 
-    ranked = sorted((one.rank, one.id) for its in merged.values() for one in its.candidates)
     stayed = Unlike(near.rule)
-    return {name for _, name in ranked if not stayed.stays(name, near.text_of(name))}
+    return {one.id for one in _in_order(merged) if not stayed.stays(one.id, near.text_of(one.id))}
 
 
 def _less(merged: Merged, gone: set[str]) -> Merged:

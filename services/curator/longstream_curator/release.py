@@ -12,14 +12,14 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longstream.ids import digest
 from longstream.pipeline import canonical
 from longstream_curator.datacard import data_card
+from longstream_curator.split import Part
 
 PARQUET = "application/vnd.apache.parquet"
 JSON = "application/json"
@@ -56,7 +56,8 @@ SCHEMA = pa.schema(
 class Row:
     """One row of a release.
 
-    rank: from 1, longest first. length: of the response, in the units of metric (name and version).
+    rank: from 1, longest first, and behind them what is held out. length: of the response, in the units of
+    metric (name and version).
     style: of the instruction that was written for a document; empty for a pair that came with its own.
     """
 
@@ -73,7 +74,7 @@ class Row:
     source_index: int | None
     licence: str
     style: str
-    split: Literal["train", "heldout"]
+    split: Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +146,6 @@ class Written:
 
 
 _DEFAULT_LIMITS = ShardLimits()
-
-
-def split_of(seed: int, example_id: str, heldout_share: float) -> Literal["train", "heldout"]:
-    """Where an example belongs, in every release for ever: held out with that probability, by hash."""
-    draw = int(digest("split", seed, example_id)[:13], 16) / 2**52
-    return "heldout" if draw < heldout_share else "train"
 
 
 def shards(rows: Sequence[Row], limits: ShardLimits = _DEFAULT_LIMITS) -> Iterator[tuple[bytes, int]]:

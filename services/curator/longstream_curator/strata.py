@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from longstream.pipeline import Pipeline
 from longstream.selecting import OTHERS, Strata
 from longstream.v1.records_pb2 import Example
+from longstream_curator.split import HELD_OUT
 
 WHOLE = ""
 """The only stratum of a pipeline without strata."""
@@ -28,8 +29,19 @@ class Found:
 class Stratifier:
     """A pipeline's strata, and their shares."""
 
-    def __init__(self, strata: Strata | None, k: int, reserve: int, parts: Iterable[str] | None = ()) -> None:
-        """parts: the names of all strata but (others); None: every value is one."""
+    def __init__(
+        self,
+        strata: Strata | None,
+        k: int,
+        reserve: int,
+        parts: Iterable[str] | None = (),
+        apart: int = 0,
+    ) -> None:
+        """parts: the names of all strata but (others); None: every value is one.
+
+        apart: rows of each part that is held out, which are no share of k.
+        """
+        self._apart = apart
         self._strata = strata
         self._k, self._reserve = k, reserve
         self._parts = None if parts is None else frozenset(parts)
@@ -44,6 +56,8 @@ class Stratifier:
     def most(self, stratum: str) -> int:
         """Rows that a stratum may have at most, whatever is found in it and in the others."""
         strata = self._strata
+        if stratum in HELD_OUT:
+            return self._apart
         if strata is None or strata.share in {"equal", "proportional"}:
             return self._k
         if strata.share == "quota":
@@ -52,21 +66,23 @@ class Stratifier:
 
     def places(self, stratum: str) -> int:
         """Ranks to be kept of it: its rows and the reserve."""
-        return self.most(stratum) + self._reserve
+        most = self.most(stratum)
+        return most + (min(most, self._reserve) if stratum in HELD_OUT else self._reserve)
 
     def limits(self, found: Mapping[str, Found]) -> dict[str, int]:
         """Rows that each stratum may have in a release."""
-        strata = self._strata
+        strata, fixed = self._strata, {name: self.most(name) for name in found}
         if strata is None or strata.share in {"weights", "quota"}:
-            return {name: self.most(name) for name in found}
-        return _filled(self._k, found, strata)
+            return fixed
+        shared = {name: one for name, one in found.items() if name not in HELD_OUT}
+        return fixed | _filled(self._k, shared, strata)
 
 
 def stratifier(pipeline: Pipeline) -> Stratifier:
     """The strata of a pipeline."""
     select = pipeline.select
     parts = () if select.strata is None else select.strata.parts(pipeline.sources)
-    return Stratifier(select.strata, select.rows, select.reserve, parts)
+    return Stratifier(select.strata, select.rows, select.reserve, parts, pipeline.split.keep)
 
 
 def value_of(example: Example, by: str) -> str:

@@ -1,4 +1,4 @@
-"""One release from several strata: each walked by its own limit, all of them for k rows together.
+"""One release from several strata: each walked by its own limit, all but the held-out for k rows together.
 
 The next candidate is the best-ranked one of those strata that may still have rows. A refusal makes room in its own
 stratum, and nothing that was wanted before becomes unwanted by it: so here too the outcome depends on what is accepted
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from longstream_curator.selection import Candidate, Rank
+from longstream_curator.split import HELD_OUT
 from longstream_curator.walk import Merged, Walk
 
 
@@ -30,7 +31,9 @@ class Walks:
             name: Walk(one, limits[name], taken=before.get(name, 0)) for name, one in sorted(merged.items())
         }
         self._stratum = {candidate.id: name for name, one in merged.items() for candidate in one.candidates}
-        self.wanted = min(k, sum(min(limits[name], len(one.candidates)) for name, one in merged.items()))
+        room = {name: min(limits[name], len(one.candidates)) for name, one in merged.items()}
+        apart = sum(rows for name, rows in room.items() if name in HELD_OUT)
+        self.wanted = min(k, sum(room.values()) - apart) + apart
 
     @property
     def taken(self) -> dict[str, int]:
@@ -39,9 +42,13 @@ class Walks:
 
     @property
     def accepted(self) -> list[Candidate]:
-        """The release's rows so far, best rank first."""
-        rows = [candidate for walk in self._walks.values() for candidate in walk.accepted]
-        return sorted(rows, key=lambda candidate: candidate.rank)
+        """The release's rows so far, best rank first; behind them what is held out."""
+        rows = [
+            (name in HELD_OUT, name if name in HELD_OUT else "", candidate.rank, candidate)
+            for name, walk in self._walks.items()
+            for candidate in walk.accepted
+        ]
+        return [candidate for *_, candidate in sorted(rows, key=lambda row: row[:3])]
 
     @property
     def settled(self) -> bool:
@@ -50,13 +57,16 @@ class Walks:
 
     @property
     def short(self) -> bool:
-        """Whether it is settled with fewer rows than its limits allow."""
-        return self.settled and not self._enough() and any(walk.short for walk in self._walks.values())
+        """Whether it is settled with fewer rows to train on than its limits allow."""
+        return self.settled and not self._enough() and any(walk.short for walk in self._ranked)
 
     @property
     def exact(self) -> bool:
         """Whether an exhaustive sort of everything before the cut, walked as far, would have met the same."""
-        return all(walk.exact_until(self._end()) for walk in self._walks.values())
+        end = self._end()
+        return all(
+            walk.exact if name in HELD_OUT else walk.exact_until(end) for name, walk in self._walks.items()
+        )
 
     def next_needed(self) -> Candidate | None:
         """The next candidate to decide on; None while enough are under way, or when none is left."""
@@ -75,17 +85,29 @@ class Walks:
         """Take an erased candidate out, whatever its outcome; False if it is not here or refused already."""
         return example_id in self._stratum and self._walk_of(example_id).exclude(example_id)
 
+    def stratum(self, example_id: str) -> str:
+        """The stratum of a candidate."""
+        return self._stratum[example_id]
+
+    @property
+    def _ranked(self) -> list[Walk]:
+        """The walks of what is trained on."""
+        return [walk for name, walk in self._walks.items() if name not in HELD_OUT]
+
     def _walk_of(self, example_id: str) -> Walk:
         return self._walks[self._stratum[example_id]]
 
     def _enough(self) -> bool:
-        return sum(walk.under_way for walk in self._walks.values()) >= self._k
+        return sum(walk.under_way for walk in self._ranked) >= self._k
 
     def _next(self) -> Walk | None:
         """The walk whose next candidate ranks best."""
-        if self._enough():
-            return None
-        heads = [(rank, name) for name, walk in self._walks.items() if (rank := walk.next_rank) is not None]
+        enough = self._enough()
+        heads = [
+            (rank, name)
+            for name, walk in self._walks.items()
+            if (name in HELD_OUT or not enough) and (rank := walk.next_rank) is not None
+        ]
         return self._walks[min(heads)[1]] if heads else None
 
     def _end(self) -> Rank | None:

@@ -89,7 +89,7 @@ def _heldout(release: Release, storage: Storage) -> Iterator[Example]:
     for shard in release.shards:
         table = pq.read_table(io.BytesIO(storage.get(shard.address)))
         for row in table.to_pylist():
-            if row["split"] == "heldout":
+            if row["split"] == "test":
                 yield Example(
                     id=row["example_id"],
                     instruction=row["instruction"],

@@ -28,7 +28,7 @@ IGNORED = -100
 """Label of a token without loss."""
 
 _COLUMNS = ("rank", "row_id", "instruction", "input", "response", "source", "licence", "split")
-_SPLITS = ("train", "heldout")
+_SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +154,9 @@ def prepare(rows: Sequence[Row], encoder: TokenEncoder, eos_id: int, recipe: Rec
             kept[row.split].append(example)
     if not kept["train"]:
         raise InvalidInput(f"no example is left to train on; left out: {dict(dropped)}", field="shards")
-    return Examples(train=tuple(kept["train"]), heldout=tuple(kept["heldout"]), dropped=dict(dropped))
+    # A release without a share for watching is watched by what it will be tested with; nothing is chosen by that.
+    heldout = kept["validation"] or kept["test"]
+    return Examples(train=tuple(kept["train"]), heldout=tuple(heldout), dropped=dict(dropped))
 
 
 def _misfit(row: Row, example: Example, recipe: Recipe) -> str:

@@ -132,7 +132,8 @@ class Longest:
             for rank, candidate in enumerate(walks.accepted, 1)
         ]
         left_out = self._left_out + rankings.dropped
-        return Selected(chosen=chosen, exact=walks.exact, short=walks.short, left_out=left_out)
+        short = walks.short and self.rule.k != ALL
+        return Selected(chosen=chosen, exact=walks.exact, short=short, left_out=left_out)
 
     def stratum_of(self, source: int, record: Record) -> str | None:
         """The stratum of a record; None if none of it can be kept."""

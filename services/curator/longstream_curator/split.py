@@ -1,0 +1,50 @@
+"""What is held out: decided by the hash of the source document, before anything is ranked, and for ever.
+
+So no release can train on what another one tests with, and the selection of what is trained on cannot take the longest
+away from what it is tested with: the held-out are a uniform sample, by hash, and not the longest.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from longstream.ids import digest
+from longstream.pipeline import Split
+from longstream.v1.records_pb2 import Example
+from longstream_curator.selection import Standing
+
+Part = Literal["train", "validation", "test"]
+
+HELD_OUT: dict[str, Part] = {"(test)": "test", "(validation)": "validation"}
+"""Strata of what is held out, which count for no share of the others and belong to no window."""
+_STRATA = {part: stratum for stratum, part in HELD_OUT.items()}
+
+
+def part_of(split: Split, example: Example) -> Part:
+    """Where an example belongs, in every release for ever."""
+    draw = _draw(split.seed, document_of(example))
+    if draw < split.test:
+        return "test"
+    return "validation" if draw < split.test + split.validation else "train"
+
+
+def document_of(example: Example) -> str:
+    """What stands for the source document of an example: what shares it is never divided."""
+    for key in ("cluster", "document"):
+        if name := example.provenance.get(key):
+            return digest(key, name)
+    return digest("response", example.response)
+
+
+def held_out(part: Part) -> str:
+    """The stratum of a part that is held out; empty for train."""
+    return _STRATA.get(part, "")
+
+
+def sampled(split: Split, example: Example) -> Standing:
+    """The place in the sample that a release holds of a part: by draw, and not by length."""
+    return Standing(0, int(digest("sample", split.seed, example.id)[:13], 16))
+
+
+def _draw(seed: int, name: str) -> float:
+    return int(digest("split", seed, name)[:13], 16) / 2**52
