@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.logfile import LogFile
-from tests.support.logreader import broken, finals, missing
-from tests.support.stages import SUBMITTED, Stages
+from tests.support.logreader import broken, finals, missing, rows_of
+from tests.support.stages import SUBMITTED, K, Stages
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,9 @@ def test_an_undisturbed_run_breaks_no_promise(stages: Stages) -> None:
     assert broken(data) == []
     assert missing(data, SUBMITTED) == []
     [release] = finals(LogFile(data / "log.sqlite"))
-    assert release.rows_ready == 16
+    splits = [row["split"] for row in rows_of(data, release)]
+    assert splits.count("train") == K
+    assert splits.count("test") > 0
     assert sum(release.refused.values()) > 0
 
 

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -170,7 +171,9 @@ def _kept_wrongly(log: Log) -> Iterator[str]:
         examples = [fact.example for fact in before if fact.HasField("example")]
         wanted = set()
         if revisions:
-            wanted = {one.id for one in _longest(examples, *_sizes(revisions[-1]))}
+            trained, tested = _chosen(examples, revisions[-1])
+            k, reserve, keep = _sizes(revisions[-1])
+            wanted = {one.id for one in (*trained[: k + reserve], *tested[: keep + min(keep, reserve)])}
         kept, seen = set(), 0
         for (number, _), value in log.net("curator-state").items():
             state = pb.CuratorStateRecord.FromString(value)
@@ -191,18 +194,43 @@ def _facts(log: Log) -> dict[int, list[tuple[int, pb.ExamplesRecord]]]:
     return found
 
 
-def _sizes(revision: pb.PipelineRevision) -> tuple[int, int]:
-    select = json.loads(revision.document)["select"]
-    assert select["metric"] == "chars"
-    return select["k"], select["reserve"]
+def _sizes(revision: pb.PipelineRevision) -> tuple[int, int, int]:
+    """k, the reserve, and how many are kept of what is held out."""
+    document = json.loads(revision.document)
+    assert document["select"]["metric"] == "chars"
+    return document["select"]["k"], document["select"]["reserve"], document["split"]["keep"]
 
 
-def _longest(examples: Iterable[pb.Example], k: int, reserve: int) -> list[pb.Example]:
-    def rank(example: pb.Example) -> tuple[int, bool, int, str]:
+def _chosen(
+    examples: Iterable[pb.Example], revision: pb.PipelineRevision
+) -> tuple[list[pb.Example], list[pb.Example]]:
+    """What is trained on, longest first, and what is tested with, in the order of its draw."""
+    split = json.loads(revision.document)["split"]
+
+    def length(example: pb.Example) -> tuple[int, bool, int, str]:
         indexed = example.HasField("source_index")
         return -len(example.response), not indexed, example.source_index, example.id
 
-    return sorted({example.id: example for example in examples}.values(), key=rank)[: k + reserve]
+    distinct = {example.id: example for example in examples}.values()
+    tested = [one for one in distinct if held_out(one.response, split["test"], split["seed"])]
+    trained = sorted((one for one in distinct if one not in tested), key=length)
+    return trained, sorted(tested, key=lambda one: _drawn("sample", split["seed"], one.id))
+
+
+def held_out(response: str, share: float, seed: int = 0) -> bool:
+    """Whether a text is tested with: by its hash alone."""
+    return _drawn("split", seed, _digest("response", response)) < share * 2**52
+
+
+def _drawn(*parts: str | int) -> int:
+    return int(_digest(*parts)[:13], 16)
+
+
+def _digest(*parts: str | int) -> str:
+    """As the suite hashes: each part behind its type and its length."""
+    raw = [("s" if isinstance(part, str) else "i", str(part).encode()) for part in parts]
+    parts_as_bytes = (b"%s%d:" % (tag.encode(), len(one)) + one for tag, one in raw)
+    return hashlib.sha256(b"".join(parts_as_bytes)).hexdigest()[:32]
 
 
 def _half_written(log: Log) -> Iterator[str]:
@@ -224,13 +252,17 @@ def _unlike_a_sort(log: Log, data: Path) -> Iterator[str]:
     rows = {row.example_id: row for row in log.messages("rows", pb.Row)}
     for release in finals(log):
         before = before_the_cut(log, release)
-        k, reserve = _sizes(release.revision)
-        longest = _longest(before, k, reserve)
-        accepted = [
-            one for one in longest if one.instruction or (one.id in rows and not rows[one.id].refusal)
-        ]
+        k, reserve, keep = _sizes(release.revision)
+        trained, tested = _chosen(before, release.revision)
+        parts = ((trained[: k + reserve], k), (tested[: keep + min(keep, reserve)], keep))
+        accepted = []
+        for ranked, most in parts:
+            written = (
+                one for one in ranked if one.instruction or (one.id in rows and not rows[one.id].refusal)
+            )
+            accepted += list(islice(written, most))
         held = [(row["example_id"], row["instruction"], row["response"]) for row in rows_of(data, release)]
-        wanted = [(one.id, one.instruction or rows[one.id].instruction, one.response) for one in accepted[:k]]
+        wanted = [(one.id, one.instruction or rows[one.id].instruction, one.response) for one in accepted]
         if held != wanted or not release.exact:
             yield f"release {release.id} is not what a sort of its {len(before)} examples gives"
 

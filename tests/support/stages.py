@@ -20,6 +20,8 @@ from tests.support.logfile import LogFile
 from tests.support.logreader import finals
 
 PIPELINE = "faults"
+K, TESTED = 16, 0.35
+"""Rows to train on, and the share of documents that is tested with."""
 Stage = Literal["opened", "final", "trained", "judged"]
 """A cut is open and its tasks are sent; the release is final; it is a model; the model is judged."""
 
@@ -89,9 +91,9 @@ def write_pipeline(path: Path, base_model: Path, limits: Mapping[str, float] = S
     pipeline = {
         "name": PIPELINE,
         "base_model": str(base_model),
-        "select": {"metric": "chars", "k": 16, "reserve": 8},
+        "select": {"metric": "chars", "k": K, "reserve": 8},
         "instruct": {"max_tokens": 48, "limits": dict(limits)},
-        "split": {"test": 0.35},
+        "split": {"test": TESTED},
         "train": {"recipe": recipe},
         "evaluate": {
             "max_prompts": 4,
