@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
 from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from longstream.client import Client
 from longstream.commands.common import (
@@ -19,12 +15,12 @@ from longstream.commands.common import (
     remote_command,
     show,
 )
-from longstream.errors import Corrupt, NotFound
+from longstream.data.releases import Row, release_rows
+from longstream.errors import NotFound
 from longstream.status import plain
 from longstream.storage import Storage, open_storage
-from longstream.v1.records_pb2 import Release, TrainingJob
+from longstream.v1.records_pb2 import TrainingJob
 
-Row = dict[str, Any]
 _TEXTS = ("instruction", "input", "response")
 _TEXT_CHARS = 200
 
@@ -60,7 +56,7 @@ def _begins(identifier: str, wanted: str) -> bool:
 def _down(services: Client, storage: Storage, job: TrainingJob, limit: int) -> dict[str, Any]:
     answer = services.get_training_job(job.pipeline, job.id)
     release = services.get_release(job.pipeline, job.release_id)
-    rows = sorted(_rows(storage, release), key=lambda row: int(row.get("rank", 0)))
+    rows = sorted(release_rows(storage, release), key=lambda row: int(row.get("rank", 0)))
     return {
         "model": plain(answer.model),
         "job": plain(answer.job),
@@ -72,21 +68,12 @@ def _down(services: Client, storage: Storage, job: TrainingJob, limit: int) -> d
 
 def _up(services: Client, storage: Storage, name: str, wanted: str) -> dict[str, Any]:
     for release in services.list_releases(name):
-        for row in _rows(storage, release):
+        for row in release_rows(storage, release):
             if _begins(row["row_id"], wanted) or _begins(row.get("example_id") or "", wanted):
                 jobs = [job for job in services.list_training_jobs(name) if job.release_id == release.id]
                 models = [job.model_id for job in jobs if job.model_id]
                 return {"row": row, "release": plain(release), "models": models}
     raise NotFound(f"no model, and no row of a final release of {name}, begins with {wanted}")
-
-
-def _rows(storage: Storage, release: Release) -> Iterator[Row]:
-    for shard in release.shards:
-        with storage.open(shard.address) as file:
-            try:
-                yield from pq.read_table(file).to_pylist()
-            except pa.ArrowException as error:
-                raise Corrupt(f"shard {shard.address} is not a readable Parquet file: {error}") from error
 
 
 def _model_text(walk: dict[str, Any]) -> str:

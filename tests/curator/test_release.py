@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longstream.selecting import ALL_ROWS
 from longstream_curator.release import (
     JSON,
     MARKDOWN,
@@ -22,6 +23,7 @@ from longstream_curator.release import (
     Row,
     ShardLimits,
     Source,
+    Stratum,
     Written,
     hash_of,
     shards,
@@ -203,6 +205,31 @@ def test_the_card_says_how_to_mend_what_is_not_exact_or_short() -> None:
     assert "Not exact:" in card
     assert "submit the sources again" in card
     assert "before 10 rows were found" in card
+
+
+def test_the_card_tells_parts_rules_and_where_the_selection_ends() -> None:
+    strata = (Stratum(name="(test)", limit=5, rows=2), Stratum(name="web|x", limit=7, rows=7))
+    around = replace(
+        AROUND,
+        k=ALL_ROWS,
+        strata=strata,
+        cut_off=3,
+        ties=2,
+        select={"by": "random", "dedup": "pair", "k": "all"},
+    )
+    written, shelf = release(some_rows(), around=around)
+    card = shelf.text(written.data_card_address)
+    assert "drawn at random" in card
+    assert "places all" in card
+    assert "| (test) | 5 | 2 |" in card
+    assert "| web&#124;x | 7 | 7 |" in card
+    assert "- dedup: " in card
+    assert "The last that is trained on has 3; 2 rows are of that length." in card
+    assert manifest_of(written, shelf)["circumstances"]["strata"][0] == {
+        "name": "(test)",
+        "limit": 5,
+        "rows": 2,
+    }
 
 
 def test_texts_from_outside_cannot_break_the_card() -> None:

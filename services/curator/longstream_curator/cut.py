@@ -14,6 +14,7 @@ from longstream.ids import digest
 from longstream.pipeline import Pipeline, canonical
 from longstream.v1.records_pb2 import Example, Row, SelectedTask
 from longstream_curator.gathering import Gathering, PartitionCut
+from longstream_curator.release import Stratum
 from longstream_curator.selection import Candidate
 from longstream_curator.walks import Walks
 
@@ -59,6 +60,7 @@ class OpenCut:
         self.marks = [cut.marks for cut in cuts]
         rankings = Gathering(pipeline, cuts, cut_ms).rankings
         self.dropped = rankings.dropped
+        self._limits = rankings.limits
         self._walk = Walks(rankings.merged, rankings.limits, pipeline.select.rows, taken)
         for name, places in self._walk.taken.items():
             for candidate in rankings.merged[name].candidates[:places]:
@@ -112,6 +114,13 @@ class OpenCut:
                 tasks.append(self._task_for(candidate, release_id, row_id))
             self._take_in(row_of, [candidate.id])
         return tasks
+
+    def strata(self) -> list[Stratum]:
+        """What each stratum may have, and has so far; what is held out among them."""
+        rows = Counter(self._walk.stratum(one.id) for one in self._walk.accepted)
+        return [
+            Stratum(name=name, limit=limit, rows=rows[name]) for name, limit in sorted(self._limits.items())
+        ]
 
     def rows(self) -> Iterator[FinishedRow]:
         """The accepted rows, best rank first."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+from longstream.selecting import ALL_ROWS
 
 if TYPE_CHECKING:
     from longstream_curator.release import Circumstances, Content, Row
@@ -45,14 +48,47 @@ their source: a sample, and not the longest.
 
 
 def _choice(content: Content, around: Circumstances) -> str:
+    order = _ORDERS[around.select.get("by", "length")].format(metric=_cell(content.metric))
     return f"""## How it was chosen
 
-The responses were ranked by length ({_cell(content.metric)}), longest first, as in "Long Is More for
-Alignment" (arXiv 2402.04833). Among equals the source that the pipeline file lists first comes first, then
-the lower index in the source, then the lower id. Of the first {content.m:,} places the first {around.k:,}
+{order} Among equals the source that the pipeline file lists first comes first, then
+the lower index in the source, then the lower id. Of the first {_number(content.m)} places {_wanted(around)}
 that got a row were taken. A document without an instruction got one that it could be the answer to, as in
 LongForm (arXiv 2304.08460); its text is as its author wrote it.
-"""
+{_parts(around)}{_rules(around)}"""
+
+
+_ORDERS = {
+    "length": """The responses were ranked by length ({metric}), longest first, as in "Long Is More for
+Alignment" (arXiv 2402.04833).""",
+    "random": "The responses were drawn at random, by a hash of a seed and their ids: a baseline.",
+    "score": "The responses were ranked by a score that came with them, equals by a seeded draw: a baseline.",
+}
+
+
+def _number(count: int) -> str:
+    return "all" if count >= ALL_ROWS else f"{count:,}"
+
+
+def _wanted(around: Circumstances) -> str:
+    return "all" if around.k >= ALL_ROWS else f"the first {around.k:,}"
+
+
+def _parts(around: Circumstances) -> str:
+    """The strata as a table, where there is more than one."""
+    if len(around.strata) < 2:
+        return ""
+    table = [[_cell(one.name) or "all", _number(one.limit), f"{one.rows:,}"] for one in around.strata]
+    return f"\n{_table(['part', 'rows at most', 'rows'], table)}\n"
+
+
+def _rules(around: Circumstances) -> str:
+    """What else the pipeline file asks of the selection, as it says it."""
+    told = {name: value for name, value in around.select.items() if name not in {"metric", "k", "reserve"}}
+    if not told:
+        return ""
+    lines = [f"- {name}: {_cell(json.dumps(value, sort_keys=True))}" for name, value in sorted(told.items())]
+    return "\nAsked for besides:\n\n" + "\n".join(lines) + "\n"
 
 
 def _lengths(rows: Sequence[Row], content: Content, around: Circumstances) -> str:
@@ -72,11 +108,18 @@ def _lengths(rows: Sequence[Row], content: Content, around: Circumstances) -> st
     ]
     return f"""## Lengths before and after
 
-In units of {_cell(content.metric)}. {summary}
+In units of {_cell(content.metric)}. {summary}{_cut_off(around)}
 Responses that were certain to be too short are counted by a cheap upper bound of their length.
 
 {_table(["length", "seen", "kept", ""], table)}
 """
+
+
+def _cut_off(around: Circumstances) -> str:
+    if not around.cut_off:
+        return ""
+    rows = f"{around.ties:,} rows are" if around.ties > 1 else "one row is"
+    return f"\nThe last that is trained on has {around.cut_off:,}; {rows} of that length."
 
 
 def _sources(rows: Sequence[Row], around: Circumstances) -> str:

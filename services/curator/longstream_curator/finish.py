@@ -60,6 +60,8 @@ def _row(rank: int, row: FinishedRow, metric: str) -> Row:
 
 def _circumstances(release: Release, cut: OpenCut, pipeline: Pipeline) -> Circumstances:
     dropped, lengths = Counter(cut.dropped), Counter[int]()
+    trained = [row.length for row in cut.rows() if row.stratum not in HELD_OUT]
+    cut_off = min(trained, default=0)
     for marks in cut.marks:
         dropped.update(marks.dropped)
         lengths.update({int(below): count for below, count in marks.lengths.items()})
@@ -73,6 +75,10 @@ def _circumstances(release: Release, cut: OpenCut, pipeline: Pipeline) -> Circum
         seen=sum(marks.seen for marks in cut.marks),
         sources=_sources(cut.marks, pipeline.sources),
         lengths=dict(sorted(lengths.items())),
+        select=pipeline.select.model_dump(mode="json", exclude_defaults=True),
+        strata=cut.strata(),
+        cut_off=cut_off,
+        ties=trained.count(cut_off),
         dropped=dict(sorted(dropped.items())),
         refused=dict(sorted(cut.refused.items())),
     )

@@ -10,10 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from longstream.errors import Corrupt, InvalidInput
+from longstream.data.releases import release_rows
+from longstream.errors import InvalidInput
 from longstream.pipeline import Pipeline
 from longstream.storage import Storage
 from longstream.v1 import curator_pb2 as pb
@@ -143,16 +141,8 @@ class Inquiry:
 
     def _row(self, release: Release, example_id: str) -> int:
         """The example's row in a final release, from 1; 0 if it has none."""
-        for shard in release.shards:
-            with self._storage.open(shard.address) as file:
-                try:
-                    table = pq.read_table(file, columns=["rank", "example_id"])
-                except pa.ArrowException as error:
-                    raise Corrupt(f"shard {shard.address} is not a readable Parquet file: {error}") from error
-            ids = table["example_id"].to_pylist()
-            if example_id in ids:
-                return int(table["rank"][ids.index(example_id)].as_py())
-        return 0
+        rows = release_rows(self._storage, release, ("rank", "example_id"))
+        return next((int(row["rank"]) for row in rows if row["example_id"] == example_id), 0)
 
 
 class _Rules:

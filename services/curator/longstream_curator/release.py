@@ -96,12 +96,23 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stratum:
+    """A part that was ranked apart, or held out. limit: rows that it may have; rows: that it has."""
+
+    name: str
+    limit: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
     """What is told of a release outside its hash: a client's retry, for one, changes these counts.
 
     k: rows wanted. cut_time: RFC 3339. seen: examples before the cut. lengths: of all that were seen, how
     many are shorter than the key and at least half of it, by an upper bound where the exact length was not
-    needed. dropped: by the curator, by reason. refused: rows, by the instructor's reason.
+    needed. select: the section of the pipeline file, but for its defaults. cut_off: length of the last row that is
+    trained on; ties: rows of that length. dropped: by the curator, by reason. refused: rows, by the
+    instructor's reason.
     """
 
     release_id: str
@@ -113,6 +124,10 @@ class Circumstances:
     seen: int
     sources: Sequence[Source] = ()
     lengths: Mapping[int, int] = field(default_factory=dict)
+    select: Mapping[str, Any] = field(default_factory=dict)
+    strata: Sequence[Stratum] = ()
+    cut_off: int = 0
+    ties: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
 
