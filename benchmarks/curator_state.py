@@ -80,6 +80,7 @@ def _inputs(count: int) -> Iterator[Record]:
             "name": _PIPELINE,
             "base_model": "none",
             "select": {"metric": "chars", "k": count, "reserve": 0, "dedup": "response"},
+            "split": {"test": 0},
         }
     )
     yield _record(0, ExamplesRecord(revision=pipeline.revision()))

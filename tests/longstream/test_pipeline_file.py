@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,12 @@ def test_a_pipeline_that_is_not_run_here_is_not_found_and_those_that_are_are_nam
         must_run("x", {"q", "p"})
     with pytest.raises(NotFound, match="known: none"):
         must_run("x", ())
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/selection.md"])
+def test_what_the_pages_show_is_a_pipeline(page: str) -> None:
+    text = (Path(__file__).parents[2] / page).read_text(encoding="utf-8")
+    shown = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
+    assert any("select" in document for document in shown)
+    for document in shown:
+        parse({"name": "shown", "base_model": "m", "sources": ["web", "books"], **document})
