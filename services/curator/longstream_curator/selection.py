@@ -165,8 +165,8 @@ class LongestK:
 
     @property
     def floor(self) -> int:
-        """A candidate shorter than this will be ignored; 0 while there is room."""
-        return self.floor_at(LENGTH_ALONE)
+        """Where length alone is ranked by, a candidate shorter than this will be ignored; 0 while there is room."""
+        return -self._worst().minus_length if self._full() else 0
 
     def floor_at(self, standing: Standing) -> int:
         """The same for a candidate that stands so before lengths are compared."""

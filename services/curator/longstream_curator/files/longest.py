@@ -98,12 +98,16 @@ class Longest:
         """Look at a block of the input with that number; inputs and blocks may come in any order."""
         self.seen += len(block.responses)
         sizes = list(map(len, block.responses))
-        longest = self._set(WHOLE) if self._plain else None
+        longest, metric, responses = (
+            self._set(WHOLE) if self._plain else None,
+            self.rule.metric,
+            block.responses,
+        )
         for at in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
             if longest is None:
                 self._take_apart(source, block, at)
                 continue
-            length = measure(self.rule.metric, block.responses[at], longest.floor)
+            length = measure(metric, responses[at], longest.floor)
             if length.exact:
                 self._offer(longest, self._candidate(source, block, at, length.value), block, at)
 
