@@ -214,11 +214,30 @@ def test_the_slot_of_an_erased_one_goes_to_nobody_before_the_cut() -> None:
     for item in items[:3]:
         kept.offer(item)
     kept.erase(items[0].id)
+    assert kept.erase(items[0].id) == []
     assert kept.offer(items[3]) == []
     assert [(slot.rank.length, slot.example_id) for slot in kept.slots()] == [(5, items[0].id)]
     assert kept.release_slots() == [(items[0].id, ErasedExample(pipeline="p", example_id=items[0].id))]
     kept.offer(items[3])
     assert [item.rank.length for item in kept.kept()] == [4, 2]
+
+
+def test_another_revision_frees_the_slots_and_refuses_the_ids_all_the_same() -> None:
+    kept = kept_set(k=2, reserve=0)
+    items = [example_of(pair("x" * length)) for length in (5, 4, 3)]
+    log: dict[str, KeptExample | ErasedExample | None] = {}
+    for item in items:
+        log.update(kept.offer(item))
+    log.update(kept.erase(items[0].id))
+    log.update(kept.switch(a_pipeline(k=3, reserve=0).revision()))
+    log.update(kept.offer(items[0]))
+    log.update(kept.offer(items[2]))
+    alive = [item for item in log.values() if item is not None]
+    resumed = KeptSet.restored(kept.marks, alive, lambda p: pipeline_metric(p, None))
+    for one in (kept, resumed):
+        assert [item.rank.length for item in one.kept()] == [4, 3]
+        assert one.slots() == []
+        assert one.offer(items[0]) == []
 
 
 def test_nothing_of_the_text_goes_into_the_state_record() -> None:

@@ -104,6 +104,24 @@ def test_what_comes_from_one_document_stays_together() -> None:
     assert len({part_of(split, one) for one in texts}) == 1
 
 
+def test_what_is_held_out_stays_so_when_it_comes_again_with_another_provenance() -> None:
+    pipeline = split_pipeline({"test": 0.5}, k=9)
+    kept = KeptSet(pipeline.revision(), lambda p: pipeline_metric(p, None))
+    names = iter(range(100))
+    one = next(it for it in (example(0, f"text {n}") for n in names) if part_of(pipeline.split, it) == "test")
+    kept.offer(one)
+    other = Example()
+    other.CopyFrom(one)
+    other.provenance["document"] = next(
+        f"d{n}"
+        for n in names
+        if part_of(pipeline.split, Example(provenance={"document": f"d{n}"})) == "train"
+    )
+    assert kept.offer(other) == []
+    assert [item.stratum for item in kept.kept()] == ["(test)"]
+    assert dict(kept.marks.dropped) == {"known": 1}
+
+
 def test_where_an_example_belongs_never_changes() -> None:
     split = Split(test=0.4, validation=0.2)
     parts = [part_of(split, Example(response=f"{n}")) for n in range(8)]

@@ -79,10 +79,14 @@ class Divisions:
         return self._sets[place], gone
 
     def offer(self, place: Place, candidate: Candidate) -> tuple[Change, ...]:
-        """Offer to a set that was entered. An id that came before moves to the newer bucket if it finds room there."""
+        """Offer to a set that was entered. An id that came before moves to a newer bucket if it finds room there.
+
+        It never changes its stratum, whatever its provenance says now: what is held out stays so.
+        """
         longest, before = self._sets[place], self._where.get(candidate.id, place)
         if before != place:
-            if place.bucket < before.bucket or not longest.wants(candidate):
+            younger = place.stratum == before.stratum and place.bucket > before.bucket
+            if not younger or not longest.wants(candidate):
                 return (Change(Kind.IGNORED, candidate, "known"),)
             self._sets[before].forget(candidate.id)
         changes = longest.offer(candidate)

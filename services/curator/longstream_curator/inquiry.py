@@ -13,6 +13,7 @@ from functools import cached_property
 from longstream.data.releases import release_rows
 from longstream.errors import InvalidInput
 from longstream.pipeline import Pipeline
+from longstream.selecting import ALL_ROWS
 from longstream.storage import Storage
 from longstream.v1 import curator_pb2 as pb
 from longstream.v1.records_pb2 import ErasedExample, Example, Model, OwnerState, PartitionMarks, Release
@@ -119,10 +120,12 @@ class Inquiry:
             (at for one, at in self._placed(pipeline) if one.rank.example_id == fact.rank.example_id), 0
         )
         strata = self._strata(pipeline)
-        outcome, message = Answer.OUTCOME_SELECTED, f"place {place:,} of {strata.most(fact.stratum):,}"
+        most = strata.most(fact.stratum)
+        of = "" if most >= ALL_ROWS else f" of {most:,}"
+        outcome, message = Answer.OUTCOME_SELECTED, f"place {place:,}{of}"
         if fact.stratum in HELD_OUT:
             outcome = Answer.OUTCOME_HELD_OUT
-        if place > strata.most(fact.stratum):
+        if place > most:
             outcome, message = Answer.OUTCOME_RESERVE, f"place {place:,}, in the reserve"
         if place > strata.places(fact.stratum):
             outcome, message = Answer.OUTCOME_NOT_KEPT, f"place {place:,}, kept by its partition alone"

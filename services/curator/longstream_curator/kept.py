@@ -114,6 +114,8 @@ class KeptSet:
 
     def erase(self, example_id: str) -> list[Changed]:
         """Keep nothing of it from now on, however often it comes again."""
+        if example_id in self._slots:
+            return []  # asked twice before a cut: its rank goes on to hold the slot
         held = self._held.pop(example_id, None)
         erased = ErasedExample(pipeline=self._pipeline.name, example_id=example_id)
         kept = self._divisions.erase(example_id)
@@ -145,9 +147,12 @@ class KeptSet:
         old = [self._held[candidate.id] for _, candidate in self._divisions.kept()]
         seen, begun_late = self.marks.seen, self.marks.begun_late or self.marks.seen > 0
         erased = self._divisions.refused
+        # A slot belongs to the ranking that is given up.
+        freed = [self._freed(example_id) for example_id in list(self._slots)]
         self._begin(PartitionMarks(begun_late=begun_late), revision)
         self._divisions.restore({}, {}, erased)
         changes: dict[str, KeptExample | ErasedExample | None] = {held.example.id: None for held in old}
+        changes.update(freed)
         for held in old:
             changes.update(self.offer(held.example, held.time_ms))
         self.marks.seen = seen
