@@ -35,6 +35,7 @@ OF_THE_FEEDER = [
     "kafka.publish.before",
     "kafka.commit.begun",
     "kafka.commit.outputs_sent",
+    "kafka.commit.acknowledged",
     "kafka.publish.after",
 ]
 DECK = [

@@ -35,7 +35,10 @@ FREEZE_S = 20.0 if SOAKING else 4.0
 FOUR = Layout(examples_partitions=4, selected_partitions=2)
 
 COMMIT = [
-    *(f"kafka.commit.{gap}" for gap in ("before", "begun", "outputs_sent", "positions_sent", "after")),
+    *(
+        f"kafka.commit.{gap}"
+        for gap in ("before", "begun", "outputs_sent", "positions_sent", "acknowledged", "after")
+    ),
     *("worker.poll.after", "worker.commit.before", "worker.commit.after"),
 ]
 OF_A_CURATOR = [

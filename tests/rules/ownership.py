@@ -62,11 +62,22 @@ if not any(prefix.records for prefix in due.values()):
         rule=1,
         says="who only polls asks whether another process has its name",
         file=_KAFKA,
-        guard="if self._replaced or self._succession.taken(self._consumer.group_metadata, self._refusal is not None):",
+        guard="if self._replaced or self._roll_call.replaced(self._consumer.group_metadata, in_doubt):",
         without="if self._replaced:",
         tests=(
             f"{_BUS}/test_bus_contract.py"
             "::test_a_member_that_has_nothing_to_do_learns_from_its_polls_that_another_has_its_name[kafka]",
+        ),
+    ),
+    Guard(
+        rule=1,
+        says="a partition that a member let go of and nobody was given does not stay nobody's",
+        file=_KAFKA,
+        guard="        if self._roll_call.left_over():\n",
+        without="        if False:\n",
+        tests=(
+            f"{_BUS}/test_kafka_roll_call.py"
+            "::test_what_a_member_let_go_of_before_it_died_is_given_away_in_the_end",
         ),
     ),
     Guard(

@@ -100,6 +100,17 @@ STATE = (
     ),
     Guard(
         rule=8,
+        says="the group's position is asked for anew, and no answer to an earlier question counts",
+        file="longstream/bus/kafka/positions.py",
+        guard="    consumer._coordinator._offset_fetch_futures.clear()\n",
+        without="",
+        tests=(
+            f"{_BUS}/test_kafka_positions.py"
+            "::test_a_member_begins_again_where_the_group_is_whatever_its_client_was_told_before",
+        ),
+    ),
+    Guard(
+        rule=8,
         says="a lost position beside the group's state stops the member and says how to go on",
         file="longstream/bus/kafka/start.py",
         guard="        if _holds_records(cluster, name):\n",

@@ -42,6 +42,11 @@ class BrokerLog:
                 assert time.monotonic() < deadline, f"{topic} cannot be read to its end: an open transaction"
                 for batch in consumer.poll(timeout_ms=200).values():
                     found += batch
+        places = Counter((record.partition, record.offset) for record in found)
+        twice = [place for place, times in places.items() if times > 1]
+        assert not twice, (
+            f"the reader, not the log: kafka-python handed out {len(twice)} of {topic} twice: {twice[:5]}"
+        )
         return sorted(found, key=lambda record: (record.partition, record.offset))
 
     def lines(self, topic: str) -> list[Line]:

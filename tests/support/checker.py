@@ -117,10 +117,20 @@ def _publications(evidence: Evidence) -> Iterator[str]:
 
 def _each_once(evidence: Evidence) -> Iterator[str]:
     wanted = {(record.partition, record.offset, record.key) for record in evidence.inputs}
-    found = Counter((record.partition, record.of, record.key) for record in evidence.copies)
+    found: dict[tuple[int, int, str], list[str]] = defaultdict(list)
+    for record in evidence.copies:
+        found[record.partition, record.of, record.key].append(record.attempt)
     yield from (f"lost: {place} was never copied" for place in sorted(wanted - found.keys()))
     yield from (f"invented: {place} was copied but is not there" for place in sorted(found.keys() - wanted))
-    yield from (f"doubled: {place} was copied {count} times" for place, count in found.items() if count > 1)
+    for place, names in found.items():
+        if len(names) > 1:
+            by = ", ".join(f"{name} ({_told(evidence, name)})" for name in names)
+            yield f"doubled: {place} was copied {len(names)} times: by {by}"
+
+
+def _told(evidence: Evidence, name: str) -> str:
+    attempt = evidence.attempts.get(name)
+    return attempt.told.value if attempt else "never journaled"
 
 
 def _order(evidence: Evidence) -> Iterator[str]:

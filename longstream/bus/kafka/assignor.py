@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from kafka import KafkaConsumer
 from kafka.coordinator.assignors.abstract import AbstractPartitionAssignor, RebalanceProtocol
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 
@@ -30,11 +31,20 @@ class SameNumberAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # ka
         heard of them yet, and a leader that knows none would leave its group without work."""
         self._counts = counts
         self._owned: list[tuple[str, list[int]]] = []
+        self._asked = 0
         self._generation = -1
 
     def supported_protocols(self) -> list[RebalanceProtocol]:
         """Cooperative only: members keep working on what does not move."""
         return [RebalanceProtocol.COOPERATIVE]
+
+    def ask_anew(self, consumer: KafkaConsumer) -> None:
+        """Let the group share out again with the consumer's next poll.
+
+        A group that is settled takes no notice of a member that joins again and tells the same of itself.
+        """
+        self._asked += 1
+        consumer._coordinator.request_rejoin()
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolSubscription:
         """What this member tells the leader: the topics it reads, and what it owns."""
@@ -42,7 +52,7 @@ class SameNumberAssignor(AbstractPartitionAssignor):  # type: ignore[misc]  # ka
         return ConsumerProtocolSubscription(
             version=_VERSION,
             topics=sorted(topics),
-            user_data=b"",
+            user_data=b"%d" % self._asked if self._asked else b"",
             owned_partitions=[
                 named(topic=topic, partitions=numbers) for topic, numbers in self._owned if numbers
             ],

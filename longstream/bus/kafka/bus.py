@@ -13,6 +13,7 @@ from kafka import KafkaConsumer
 from longstream.bus import Output, Partition, Position, Record, Topic, TopicChange
 from longstream.bus.kafka.expiry import Expiry
 from longstream.bus.kafka.membership import Membership
+from longstream.bus.kafka.positions import position_now
 from longstream.bus.kafka.subscription import KafkaSubscription
 from longstream.bus.kafka.topics import apply, changes, described
 from longstream.bus.kafka.transactions import OUTBID, Transactions, Undecided, where
@@ -155,8 +156,7 @@ class KafkaBus:
         with self._lock, translated():
             if group not in self._groups:
                 self._groups[group] = self._cluster.consumer(group_id=group)
-            position = self._groups[group].committed(topic_partition(partition), timeout_ms=_CALL_MS)
-            return None if position is None else int(position)
+            return position_now(self._groups[group], topic_partition(partition))
 
     def close(self) -> None:
         """See `Bus.close`."""

@@ -15,6 +15,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from longstream.bus import Topic
+from longstream.bus.kafka.positions import position_now
 from longstream.bus.kafka.wire import CALL_TIMEOUT_S, Cluster, translated
 from longstream.errors import SuiteError
 
@@ -48,7 +49,7 @@ def _due(consumer: KafkaConsumer, topic: Topic, now_s: float) -> dict[TopicParti
     for name in names:
         first_young: Any = young.get(name)
         old_until = ends[name] if first_young is None else first_young.offset
-        read_until = consumer.committed(name, timeout_ms=_CALL_MS) or 0
+        read_until = position_now(consumer, name) or 0
         if (until := min(old_until, read_until)) > begins[name]:
             due[name] = until
     return due

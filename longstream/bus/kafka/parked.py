@@ -1,8 +1,15 @@
-"""A way around a fault of kafka-python 3.0.12, by which a partition that was paused may never be read again."""
+"""Records that were fetched and not handed out.
+
+One of the two is a way around a fault of kafka-python 3.0.12, by which a partition that was paused may never be read
+again.
+"""
 
 from __future__ import annotations
 
-from kafka import KafkaConsumer
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
 
 
 def take_back_parked(consumer: KafkaConsumer) -> None:
@@ -14,3 +21,10 @@ def take_back_parked(consumer: KafkaConsumer) -> None:
     fetcher = consumer._fetcher
     if not fetcher._next_partition_records:
         fetcher._next_partition_records = None
+
+
+def hand_back(consumer: KafkaConsumer, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
+    """Let what a poll returned come again, of the partitions that are still the consumer's."""
+    for name, batch in batches.items():
+        if name in consumer.assignment():
+            consumer.seek(name, batch[0].offset)

@@ -1,18 +1,46 @@
-"""The group's roll, as an administrator sees and changes it: who has a static member's name, and its removal."""
+"""The group's roll, as an administrator sees and changes it: who is in it, what each was given, and removal."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from kafka.admin import MemberToRemove
 
+from longstream.bus import Partition
 from longstream.bus.kafka.wire import Cluster
+
+_STABLE = "Stable"
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """A group at one moment."""
+
+    ids: Mapping[str, str]
+    """Who goes by each member's name."""
+    given: frozenset[Partition] | None
+    """What the members were given; None while the group shares out."""
+
+
+def roll_of(cluster: Cluster, group: str) -> Roll:
+    """The group as its broker knows it. Raises Unavailable."""
+    with cluster.administrating() as admin:
+        found = admin.describe_groups([group])[group]
+    members = found["members"]
+    ids = {entry["group_instance_id"]: str(entry["member_id"]) for entry in members}
+    if found["group_state"] != _STABLE:
+        return Roll(ids, None)
+    shares = [
+        share for entry in members for share in (entry["member_assignment"] or {})["assigned_partitions"]
+    ]
+    given = (Partition(share["topic"], number) for share in shares for number in share["partitions"])
+    return Roll(ids, frozenset(given))
 
 
 def present_member_id(cluster: Cluster, group: str, member: str) -> str | None:
     """Who has this member's name in the group now. Raises Unavailable."""
-    with cluster.administrating() as admin:
-        found = admin.describe_groups([group])[group]
-    names = {entry["group_instance_id"]: str(entry["member_id"]) for entry in found["members"]}
-    return names.get(member)
+    return roll_of(cluster, group).ids.get(member)
 
 
 def strike_off(cluster: Cluster, group: str, member: str, member_id: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 
 from longstream.bus import Topic
+from longstream.bus.kafka.positions import position_now
 from longstream.bus.kafka.wire import CALL_TIMEOUT_S, Cluster, partition_of
 from longstream.errors import Corrupt, Unavailable
 
@@ -35,7 +36,7 @@ class Beginning:
 
 def start_of(cluster: Cluster, consumer: KafkaConsumer, at: Beginning) -> int:
     """The offset to read from. consumer: the member's. Raises Corrupt for a position that is lost or has no record."""
-    position = consumer.committed(at.name, timeout_ms=_CALL_MS)
+    position = position_now(consumer, at.name)
     if position is None:
         _check_new(cluster, consumer, at)
         return at.begins_at
@@ -44,7 +45,7 @@ def start_of(cluster: Cluster, consumer: KafkaConsumer, at: Beginning) -> int:
             f"group {at.group} has read {partition_of(at.name)} up to {position}, but the log holds "
             f"{at.begins_at} to {at.end}: bring back the log that fits, or {_how(at)}"
         )
-    return int(position)
+    return position
 
 
 def _check_new(cluster: Cluster, consumer: KafkaConsumer, at: Beginning) -> None:
@@ -65,7 +66,7 @@ def _states(consumer: KafkaConsumer, at: Beginning, topic: Topic) -> list[TopicP
     if topic.state_by_number:
         return [TopicPartition(topic.state, at.name.partition)]
     beside = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-    if any(consumer.committed(name, timeout_ms=_CALL_MS) is not None for name in beside):
+    if any(position_now(consumer, name) is not None for name in beside):
         return []  # a partition to which nothing has come yet
     return [
         TopicPartition(topic.state, number) for number in consumer.partitions_for_topic(topic.state) or ()

@@ -22,9 +22,11 @@ from longstream.bus.kafka.assignor import SameNumberAssignor
 from longstream.bus.kafka.backlog import Backlog
 from longstream.bus.kafka.membership import Membership
 from longstream.bus.kafka.ownership import Ownership
-from longstream.bus.kafka.parked import take_back_parked
-from longstream.bus.kafka.refusal import Refusal, Succession
+from longstream.bus.kafka.parked import hand_back, take_back_parked
+from longstream.bus.kafka.positions import committed_now, position_or_beginning
+from longstream.bus.kafka.refusal import Refusal
 from longstream.bus.kafka.roll import present_member_id, strike_off
+from longstream.bus.kafka.rollcall import RollCall
 from longstream.bus.kafka.start import Beginning, start_of
 from longstream.bus.kafka.transactions import OUTBID, REPLACED, STALE, Offsets, Transactions, Undecided
 from longstream.bus.kafka.wire import (
@@ -69,15 +71,16 @@ class KafkaSubscription:
         self._paused: set[Partition] = set()
         self._replaced = False
         self._refusal: Refusal | None = None
-        self._succession = Succession(cluster, membership.group, membership.member, membership.session_s)
+        self._roll_call = RollCall(cluster, membership)
         self._polled_at = time.monotonic()
         self._ownership = Ownership()
         # Two slots of one name shut each other out, as two members do.
         self._transactions = Transactions(cluster, f"{membership.group}/{membership.member}")
+        self._assignor = SameNumberAssignor(membership.topics)
         self._consumer = cluster.consumer(
             group_id=membership.group,
             group_instance_id=membership.member,
-            partition_assignment_strategy=[SameNumberAssignor(membership.topics)],
+            partition_assignment_strategy=[self._assignor],
             auto_offset_reset="none",  # a position outside the log is an error, not a reason to skip or repeat
             session_timeout_ms=int(membership.session_s * 1000),
             heartbeat_interval_ms=max(1, int(membership.session_s * 1000 / _BEATS_PER_SESSION)),
@@ -122,9 +125,7 @@ class KafkaSubscription:
         if position is not None:
             return position
         with self._lock, translated():
-            name = topic_partition(partition)
-            position = self._consumer.committed(name, timeout_ms=_CALL_MS)
-            return int(self._consumer.beginning_offsets([name])[name] if position is None else position)
+            return position_or_beginning(self._consumer, topic_partition(partition))
 
     def behind(self) -> Mapping[Partition, int]:
         """See `Subscription.behind`."""
@@ -165,8 +166,11 @@ class KafkaSubscription:
                 self._on_close(self)
 
     def _step(self, max_records: int, timeout_s: float) -> Polled | None:
-        if self._replaced or self._succession.taken(self._consumer.group_metadata, self._refusal is not None):
+        in_doubt = self._refusal is not None
+        if self._replaced or self._roll_call.replaced(self._consumer.group_metadata, in_doubt):
             raise self._shut_out()
+        if self._roll_call.left_over():
+            self._assignor.ask_anew(self._consumer)
         if self._refusal is not None:
             if self._refusal.stands(self._consumer.group_metadata()):
                 return self._only_polled(self._refusal, timeout_s)
@@ -180,20 +184,15 @@ class KafkaSubscription:
             self._backlog.note(self._ownership.held())
             records = records_of(batches)
             return Polled(records=records) if records else None
-        self._hand_back(batches)  # they come again: a change is told before any record
+        hand_back(self._consumer, batches)  # they come again: a change is told before any record
         return self._change()
 
     def _only_polled(self, refusal: Refusal, timeout_s: float) -> Polled | None:
         self._consumer.pause(*self._consumer.assignment())
-        self._hand_back(self._fetch(timeout_s, 1))
+        hand_back(self._consumer, self._fetch(timeout_s, 1))
         if refusal.for_good:
             raise self._shut_out()
         return Polled(lost=went) if (went := self._ownership.went()) else None
-
-    def _hand_back(self, batches: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        for name, batch in batches.items():
-            if name in self._consumer.assignment():
-                self._consumer.seek(name, batch[0].offset)
 
     def _fetch(self, timeout_s: float, max_records: int) -> Mapping[TopicPartition, Sequence[Any]]:
         take_back_parked(self._consumer)
@@ -302,8 +301,7 @@ class KafkaSubscription:
         """Whether the group's positions carry the commit's mark, once what was open is ended."""
         with translated():
             self._transactions.open()
-            name = next(iter(offsets.positions))
-            found = self._consumer.committed(name, metadata=True, timeout_ms=_CALL_MS)
+            found = committed_now(self._consumer, next(iter(offsets.positions)))
             return found is not None and found.metadata == offsets.mark
 
     def _moved_on(self, offsets: Offsets, why: str) -> Fenced:
@@ -340,7 +338,9 @@ class KafkaSubscription:
                 continue
             try:
                 self._consumer.pause(*self._consumer.assignment())
-                self._hand_back(self._fetch(0.05, 1))  # what came during this very call was not paused
+                hand_back(
+                    self._consumer, self._fetch(0.05, 1)
+                )  # what came during this very call was not paused
                 self._apply_pauses()
                 self._backlog.ask(self._ownership.held())
                 self._backlog.note(self._ownership.held())

@@ -169,6 +169,7 @@ def _transact(producer: Any, outputs: Sequence[Output], offsets: Offsets | None,
         producer.send_offsets_to_transaction(offsets.committed_as(), offsets.group)
         crash_point("kafka.commit.positions_sent")
     _acknowledged(attempt.sent)
+    crash_point("kafka.commit.acknowledged")
     attempt.deciding = True
     producer.commit_transaction()
 
