@@ -53,6 +53,16 @@ def add_pipeline(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pipeline", metavar="NAME", default="", help="needed where the suite runs several")
 
 
+def add_storage(parser: argparse.ArgumentParser) -> None:
+    """The option that says where objects lie."""
+    parser.add_argument("--storage", metavar="URL", help="object store (file:// and `objects` under --data)")
+
+
+def storage_url(args: argparse.Namespace) -> str:
+    """The storage that --storage names, or that of the suite under --data."""
+    return str(args.storage or (args.data.resolve() / "objects").as_uri())
+
+
 def where(args: argparse.Namespace) -> Where:
     """Where the suite is: from its data folder, or from --address. Raises NotFound, InvalidInput."""
     given = addresses(args)

@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from longstream.commands.common import Subparsers, add_pipeline, client, pipeline, remote_command, show
+from longstream.commands.common import (
+    Subparsers,
+    add_pipeline,
+    add_storage,
+    client,
+    pipeline,
+    remote_command,
+    show,
+    storage_url,
+)
 from longstream.data.releases import Row, release_rows
+from longstream.data.whole import STDOUT, whole
 from longstream.errors import InvalidInput, Refused
 from longstream.storage import open_storage
 from longstream.v1.records_pb2 import Release
 
-STDOUT = "-"
 _SPLITS = ("train", "validation", "test", "all")
 
 
@@ -38,15 +45,14 @@ def register(subparsers: Subparsers) -> None:
     option(
         "--output", required=True, metavar="FILE", help=".jsonl for lines, .json for an array; - for stdout"
     )
-    option("--storage", metavar="URL", help="object store (file:// and `objects` under --data)")
+    add_storage(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Read the release's shards and write the file; it appears whole or not at all."""
     if args.json and args.output == STDOUT:
         raise InvalidInput("--json and --output - would both write to standard output", field="--json")
-    url = args.storage or (args.data.resolve() / "objects").as_uri()
-    with client(args) as services, open_storage(url) as storage:
+    with client(args) as services, open_storage(storage_url(args)) as storage:
         release = services.get_release(pipeline(args), args.release)
         if release.state != Release.STATE_FINAL:
             raise Refused(f"release {release.id} is not final yet; wait for it, or name another")
@@ -120,18 +126,13 @@ def _write(rows: Sequence[Row], format: str, output: str) -> None:
         raise InvalidInput(
             f"the format {format} is written as {' or '.join(sorted(wanted))}", field="--output"
         )
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with whole(path) as draft:
         if format == "parquet":
             pq.write_table(pa.Table.from_pylist(list(rows)), draft, compression="zstd")
         else:
             texts = _lines if path.suffix == ".jsonl" else _array
             with draft.open("w", encoding="utf-8") as file:
                 file.writelines(texts(map(FORMATS[format], rows)))
-        draft.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()
 
 
 def _lines(rows: Iterable[dict[str, Any]]) -> Iterator[str]:

@@ -9,11 +9,13 @@ from longstream.client import Client
 from longstream.commands.common import (
     Subparsers,
     add_pipeline,
+    add_storage,
     client,
     columns,
     pipeline,
     remote_command,
     show,
+    storage_url,
 )
 from longstream.data.releases import Row, release_rows
 from longstream.errors import NotFound
@@ -30,15 +32,14 @@ def register(subparsers: Subparsers) -> None:
     parser = remote_command(subparsers, "lineage", run, "walk from a model to its documents, or up")
     add_pipeline(parser)
     parser.add_argument("id", metavar="MODEL-OR-ROW", help="a model, row or example id, or how it begins")
-    parser.add_argument("--storage", metavar="URL", help="object store (file:// and `objects` under --data)")
+    add_storage(parser)
     parser.add_argument("--rows", type=int, default=20, metavar="N", help="of a model at most (%(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Find what the id names, walk from there, print the walk. Raises NotFound if it names nothing."""
     name = pipeline(args)
-    url = args.storage or (args.data.resolve() / "objects").as_uri()
-    with client(args) as services, open_storage(url) as storage:
+    with client(args) as services, open_storage(storage_url(args)) as storage:
         job = next((job for job in services.list_training_jobs(name) if _begins(job.model_id, args.id)), None)
         if job is not None:
             walk = _down(services, storage, job, args.rows)

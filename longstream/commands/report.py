@@ -5,7 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from longstream.commands.common import Subparsers, add_pipeline, client, pipeline, remote_command, show
+from longstream.commands.common import (
+    Subparsers,
+    add_pipeline,
+    add_storage,
+    client,
+    pipeline,
+    remote_command,
+    show,
+    storage_url,
+)
 from longstream.report import told, write_report
 from longstream.report.outcome import headline
 from longstream.storage import open_storage
@@ -18,14 +27,13 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--out", type=Path, default=Path("longstream-report.html"), metavar="FILE", help="(%(default)s)"
     )
-    parser.add_argument("--storage", metavar="URL", help="object store (file:// and `objects` under --data)")
+    add_storage(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Write it and tell the outcome; 0 whatever was decided."""
     name = pipeline(args)
-    url = args.storage or (args.data.resolve() / "objects").as_uri()
-    with client(args) as services, open_storage(url) as storage:
+    with client(args) as services, open_storage(storage_url(args)) as storage:
         facts = write_report(services, storage, name, args.out)
     _, outcome, reasons = headline(facts)
     document = {"report": str(args.out), "outcome": outcome, "reasons": reasons}

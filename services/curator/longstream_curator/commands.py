@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from longstream.commands.terminal import TerminalLine
+from longstream.data.whole import STDOUT
 from longstream.errors import InvalidInput
 from longstream.selecting import SCREENS
 from longstream_curator.files.asked import baselines_of, rule_of
@@ -15,7 +16,7 @@ from longstream_curator.files.curate import Curation, curate
 from longstream_curator.files.explain import Explanation
 from longstream_curator.files.inputs import sources
 from longstream_curator.files.longest import ALL, Longest
-from longstream_curator.files.output import STDOUT, in_source_order, write
+from longstream_curator.files.output import in_source_order, write
 from longstream_curator.files.plot import plot
 from longstream_curator.files.progress import Progress
 from longstream_curator.length import METRICS
@@ -94,10 +95,8 @@ def _register_screens(group: argparse._ArgumentGroup) -> None:
     option(
         "--near-duplicates",
         type=float,
-        nargs="?",
-        const=0.8,
         metavar="J",
-        help="keep the best-ranked of texts that share J of their word runs (%(const)s)",
+        help="keep the best-ranked of texts that share J, as 0.8, of their word runs",
     )
     option("--reserve", type=int, metavar="N", help="places to stand in for near-duplicates (as many as k)")
 

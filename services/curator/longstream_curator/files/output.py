@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
 
 from longstream.data.shapes import decoded
+from longstream.data.whole import STDOUT, whole
 from longstream.errors import InvalidInput
 from longstream_curator.files.blocks import fields_of
 from longstream_curator.files.longest import Chosen
 
-STDOUT = "-"
 PARQUET = ".parquet"
 
 
@@ -36,18 +34,12 @@ def write(chosen: Sequence[Chosen], output: str) -> None:
             sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
         return
-    path = Path(output)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        if path.suffix == PARQUET:
+    with whole(Path(output)) as draft:
+        if output.endswith(PARQUET):
             _write_table(chosen, draft)
         else:
             with draft.open("wb") as file:
                 file.writelines(_lines(chosen))
-        draft.replace(path)
-    finally:
-        with suppress(FileNotFoundError):
-            draft.unlink()
 
 
 def _lines(chosen: Iterable[Chosen]) -> Iterator[bytes]:
