@@ -42,6 +42,11 @@ class Strata(Section):
             )
         if self.share == "weights" and not sum(self.of.values()):
             raise ValueError("at least one weight must be above 0")
+        if self.share == "quota" and not all(most.is_integer() for most in self.of.values()):
+            raise ValueError("a quota is a whole number of rows")
+        unknown = set(self.of) - {*self.names, OTHERS} if self.names else ()
+        if unknown:
+            raise ValueError(f"`of` tells of {', '.join(sorted(unknown))}, which `names` does not list")
         return self
 
     def parts(self, sources: tuple[str, ...]) -> tuple[str, ...]:
@@ -51,6 +56,7 @@ class Strata(Section):
 
 
 MAX_WINDOW_BUCKETS = 400
+"""Of a window by time; each holds a kept set of its own."""
 
 
 class Window(Section):

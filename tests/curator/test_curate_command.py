@@ -348,7 +348,7 @@ def test_what_is_screened_out_makes_room_and_is_told(
     ]
     path.write_bytes(lines(records))
     words = (path, "--k", "2", "--screen", "repetition,refusal", "--against", tmp_path / "tests.jsonl")
-    account = curate(capsys, *words, "--near-duplicates", "--output", tmp_path / "out.jsonl")
+    account = curate(capsys, *words, "--near-duplicates", "0.8", "--output", tmp_path / "out.jsonl")
     assert [one["id"] for one in read(tmp_path / "out.jsonl")] == ["good", "small"]
     assert account["left_out"] == {"contamination": 1, "near_duplicate": 1, "refusal": 1, "repetition": 1}
     for name, why in (
@@ -356,7 +356,7 @@ def test_what_is_screened_out_makes_room_and_is_told(
         ("like", "nearly equal"),
         ("leak", "screen contamination"),
     ):
-        assert why in curate(capsys, *words, "--near-duplicates", "--explain", name)["explained"][0]
+        assert why in curate(capsys, *words, "--near-duplicates", "0.8", "--explain", name)["explained"][0]
 
 
 def test_near_duplicates_beyond_the_reserve_make_it_inexact(
@@ -366,9 +366,9 @@ def test_near_duplicates_beyond_the_reserve_make_it_inexact(
     path.write_bytes(
         lines([{"output": "one of many equal texts, word by word"}] * 20 + [{"output": "another"}])
     )
-    account = curate(capsys, path, "--k", "2", "--near-duplicates", "--reserve", "3")
+    account = curate(capsys, path, "--k", "2", "--near-duplicates", "0.8", "--reserve", "3")
     assert (account["kept"], account["exact"], account["short"]) == (1, False, True)
-    account = curate(capsys, path, "--k", "2", "--near-duplicates", "--reserve", "30")
+    account = curate(capsys, path, "--k", "2", "--near-duplicates", "0.8", "--reserve", "30")
     assert (account["kept"], account["exact"], account["short"]) == (2, True, False)
 
 

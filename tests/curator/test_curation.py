@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -179,9 +179,14 @@ def curator(tmp_path: Path) -> Iterator[Curator]:
 class Instructor:
     """Answers tasks in the background until it is closed."""
 
-    def __init__(self, curator: Curator, refuse: Callable[[str], bool] = lambda text: False) -> None:
+    def __init__(
+        self,
+        curator: Curator,
+        refuse: Callable[[str], bool] = lambda text: False,
+        answered: Iterable[str] = (),
+    ) -> None:
         self._stop = threading.Event()
-        self.answered: set[str] = set()
+        self.answered = set(answered)
         self._thread = threading.Thread(target=self._run, args=(curator, refuse))
         self._thread.start()
 

@@ -114,7 +114,7 @@ def test_what_waits_for_its_instruction_makes_room_and_its_late_row_is_dropped(t
         assert curator.port.send(command, 20) == gone.example.id
         assert curator.port.send(command, 20) == gone.example.id
         write(curator, gone, instruction="Too late.", style="query")
-        with Instructor(curator):
+        with Instructor(curator, answered=[gone.row_id]):
             rows = curator.table(curator.final(release))
         assert [row["response"] for row in rows] == ["bbb", "cc"]
 
@@ -238,6 +238,17 @@ def test_another_revision_frees_the_slots_and_refuses_the_ids_all_the_same() -> 
         assert [item.rank.length for item in one.kept()] == [4, 3]
         assert one.slots() == []
         assert one.offer(items[0]) == []
+
+
+def test_a_slot_goes_with_its_bucket() -> None:
+    kept = kept_set(window={"last_s": 1, "bucket_s": 1})
+    item = example_of(pair("xxx"))
+    kept.offer(item, 1_000)
+    kept.erase(item.id)
+    assert [slot.example_id for slot in kept.slots()] == [item.id]
+    changes = dict(kept.offer(example_of(pair("x")), 9_000))
+    assert changes[item.id] == ErasedExample(pipeline="p", example_id=item.id)
+    assert kept.slots() == []
 
 
 def test_nothing_of_the_text_goes_into_the_state_record() -> None:

@@ -9,7 +9,11 @@ from typing import Any
 import grpc
 import pytest
 
+from longstream.pipeline import Split
 from longstream.v1 import curator_pb2 as pb
+from longstream_curator.admission import Admission
+from longstream_curator.inquiry import Rules
+from longstream_curator.kept import pipeline_metric
 from longstream_curator.submission import example_of
 from tests.support.curating import CuratorHouse, a_pipeline, pair
 from tests.support.house import soon
@@ -70,6 +74,20 @@ def test_what_is_not_kept_has_its_reason(
     assert Outcome.Name(answer.outcome) == "OUTCOME_NOT_KEPT"
     assert answer.reason == reason
     assert told in answer.message
+
+
+def test_what_is_held_out_and_not_in_the_sample_is_told_as_such() -> None:
+    pipeline = a_pipeline().model_copy(update={"split": Split(test=0.999, keep=1)})
+    rules = Rules(Admission(pipeline), pipeline, lambda p: pipeline_metric(p, None))
+    answer = rules.why_not(example_of(pair("some text")), [])
+    assert Outcome.Name(answer.outcome) == "OUTCOME_HELD_OUT"
+    assert "sample" in answer.message
+
+
+def test_what_a_draw_left_out_is_not_told_as_too_short() -> None:
+    pipeline = a_pipeline(by="random")
+    rules = Rules(Admission(pipeline), pipeline, lambda p: pipeline_metric(p, None))
+    assert "draw" in rules.why_not(example_of(pair("some text")), []).message
 
 
 def test_an_id_that_nobody_knows_says_what_to_do(curator: CuratorHouse) -> None:

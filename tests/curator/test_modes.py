@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longstream.pipeline import Pipeline
+from longstream.pipeline import Pipeline, parse
 from longstream.selecting import OTHERS
 from longstream.v1.records_pb2 import Example
 from longstream_curator import snapshot
@@ -192,6 +192,28 @@ def test_what_comes_for_a_bucket_that_is_over_is_late_and_counted() -> None:
     kept.offer(early, 101_000)
     assert dict(kept.marks.dropped) == {"expired": 1, "late": 1}
     assert [(item.example.id, item.time_ms) for item in kept.kept()] == [("001", 100_000), ("003", 101_000)]
+
+
+def test_a_window_that_is_cut_short_for_want_of_buckets_is_not_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("longstream_curator.window.MAX_BUCKETS", 3)
+    pipeline = a_pipeline(window={"last_rows": 5, "bucket_s": 1})
+    kept = KeptSet(pipeline.revision(), lambda p: pipeline_metric(p, None))
+    for n in range(3):
+        kept.offer(example(n, "xxx"), n * 1_000)
+    assert not kept.marks.begun_late
+    kept.offer(example(3, "x"), 3_000)
+    assert kept.marks.begun_late
+    assert [item.example.id for item in kept.kept()] == ["001", "002", "003"]
+
+
+def test_other_prompts_rank_nothing_anew_unless_they_are_screened_for() -> None:
+    for screens, anew in (({}, False), ({"contamination": True}, True)):
+        pipeline = a_pipeline(screens=screens)
+        kept = KeptSet(pipeline.revision(), lambda p: pipeline_metric(p, None))
+        kept.offer(example(0, "xxx"))
+        asked = parse({**pipeline.model_dump(mode="json"), "evaluate": {"prompts": ["Why?"]}})
+        kept.switch(asked.revision())
+        assert kept.marks.begun_late is anew
 
 
 @given(arrivals(), st.integers(0, 30), st.sampled_from(["strata", "window", "score", "plain"]))

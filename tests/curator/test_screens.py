@@ -88,7 +88,7 @@ def test_what_pages_leave_behind_is_debris(text: str, debris: bool) -> None:
         ("Unfortunately, it is not possible to answer.", True),
         ("<noinput>", True),
         ("I'm sorry you had to wait. Your order is on its way.", False),
-        ("I cannot help but admire the way she wrote of the sea.", True),
+        ("I cannot help but admire the way she wrote of the sea.", False),
         ("Sorry is a hard word. " + PROSE, False),
         (PROSE + " As an AI language model, I cannot say.", False),
         ("Unfortunately the rain came early that year, and the hay was lost.", False),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longstream.errors import InvalidInput
-from longstream.selecting import OTHERS
+from longstream.selecting import OTHERS, Strata
 from longstream.v1.records_pb2 import Example
 from longstream_curator.strata import WHOLE, Found, Stratifier, value_of
 from longstream_curator.strata import stratifier as stratifier_of
@@ -77,6 +77,12 @@ def test_a_stratum_is_told_by_a_field(by: str, example: Example, stratum: str) -
     assert stratifier(by=by).stratum(value_of(example, by)) == stratum
 
 
+def test_no_value_is_taken_for_what_is_held_out() -> None:
+    every_value = Stratifier(Strata(), 5, 0, None)
+    assert every_value.stratum("(test)") == OTHERS
+    assert every_value.stratum("a") == "a"
+
+
 def test_without_strata_all_is_one() -> None:
     strata = stratifier_of(a_pipeline(k=3, reserve=2))
     assert (strata.stratum("x"), strata.places(WHOLE)) == (WHOLE, 5)
@@ -88,6 +94,8 @@ def test_without_strata_all_is_one() -> None:
         ({"share": "weights"}, "`of`"),
         ({"share": "equal", "of": {"a": 1}}, "`of`"),
         ({"share": "weights", "of": {"a": 0}}, "above 0"),
+        ({"share": "quota", "of": {"a": 2.5}}, "whole number"),
+        ({"share": "weights", "names": ["a"], "of": {"b": 1}}, "does not list"),
         ({"by": "colour", "names": ["a"]}, "by"),
         ({}, "names of its parts"),
     ],

@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longstream_curator.selection import Candidate
+from longstream_curator.selection import Candidate, Standing
 from longstream_curator.walk import Merged
 from longstream_curator.walks import Walks
 
@@ -75,6 +75,19 @@ def test_a_stratum_is_not_exact_where_it_may_have_dropped_what_the_walk_came_pas
         for one in iter(walks.next_needed, None):
             walks.accept(one.id)
         assert walks.exact is exact
+
+
+def test_what_is_held_out_does_not_show_in_the_exactness_of_what_is_ranked() -> None:
+    """Its draws rank below every length; k rows came from `a`, all above what `b` dropped."""
+    merged = {
+        "(test)": Merged(candidates=(Candidate(id="t", length=1, standing=Standing(0, 7)),), full=False),
+        "a": Merged(candidates=tuple(Candidate(id=f"a{n}", length=40 - n) for n in range(3)), full=True),
+        "b": Merged(candidates=(), full=False, mark=Candidate(id="y", length=10).rank),
+    }
+    walks = Walks(merged, {"(test)": 1, "a": 3, "b": 3}, 3)
+    assert all(walks.accept(one.id) for one in iter(walks.next_needed, None))
+    assert [one.id for one in walks.accepted] == ["a0", "a1", "a2", "t"]
+    assert (walks.ready, walks.wanted, walks.exact) == (4, 4, True)
 
 
 def test_a_stratum_at_its_limit_is_exact_above_its_mark() -> None:

@@ -122,7 +122,7 @@ CONTROL = (
         rule=17,
         says="what stands before the barrier and is erased behind it is taken out of the open release",
         file=f"{_CURATOR}/owner.py",
-        guard="            curation.erased.append(example_id)\n",
+        guard="        if curation.open_release_id:\n            curation.erased.append(example_id)\n",
         without="",
         tests=(f"{_ERASURE}::test_what_came_before_the_barrier_and_was_erased_behind_it_is_in_no_release",),
     ),

@@ -68,7 +68,7 @@ class CuratorHouse:
         views = CuratorViews(
             releases=self.releases,
             states=self.states,
-            kept=self.house.view_of(CURATOR_STATE, kept_or_marks),
+            kept=self.house.view_of(CURATOR_STATE, partial(kept_or_marks, pipelines=self.pipelines)),
             models=self.house.view(MODELS, Model),
         )
         make_metric = partial(pipeline_metric, nltk_data=None)

@@ -33,7 +33,7 @@ def main() -> None:
         views = CuratorViews(
             releases=runtime.view(RELEASES, Release),
             states=states,
-            kept=runtime.view_of(CURATOR_STATE, kept_or_marks),
+            kept=runtime.view_of(CURATOR_STATE, partial(kept_or_marks, pipelines=runtime.pipelines)),
             models=runtime.view(MODELS, Model),
         )
         parts = CurationParts(

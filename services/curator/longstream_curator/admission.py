@@ -24,7 +24,9 @@ class Barred:
 
 def rule_of(pipeline: Pipeline) -> tuple[object, ...]:
     """All of a pipeline that decides what is kept: where it is equal, nothing has to be ranked anew."""
-    return pipeline.select, pipeline.split, pipeline.sources, pipeline.profile, pipeline.evaluate.prompts
+    on = pipeline.select.screens.on(pipeline.profile)
+    prompts = pipeline.evaluate.prompts if "contamination" in on else ()
+    return pipeline.select, pipeline.split, pipeline.sources, on, prompts
 
 
 class Admission:

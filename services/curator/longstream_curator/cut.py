@@ -102,7 +102,7 @@ class OpenCut:
     @property
     def ready(self) -> int:
         """Accepted rows so far."""
-        return len(self._walk.accepted)
+        return self._walk.ready
 
     def advance(self, release_id: str, row_of: RowOf) -> list[SelectedTask]:
         """Take in the rows that have come; returns what must now be asked for, a chunk at most."""

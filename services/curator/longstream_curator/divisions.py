@@ -70,6 +70,8 @@ class Divisions:
                 if one.bucket in expired and one.stratum not in HELD_OUT
                 for example_id in self._drop(one)
             ]
+            if self._buckets.overflow(seen):
+                self._marks.begun_late = True  # a window that is cut short is not what was asked for
             if place.bucket in expired and place.stratum not in HELD_OUT:
                 return None, gone
             self._sets[place] = LongestK(self._places(place.stratum))
@@ -118,12 +120,6 @@ class Divisions:
         """Whether that id is refused."""
         return example_id in self._erased
 
-    def slots(self) -> Iterator[tuple[Place, Candidate]]:
-        """The erased that hold a slot."""
-        for place in sorted(self._sets):
-            for slot in self._sets[place].snapshot().erased_slots:
-                yield place, slot
-
     def release_slots(self) -> list[str]:
         """Free the slots of the erased; returns their ids."""
         released = [change for longest in self._sets.values() for change in longest.release_erased_slots()]
@@ -151,9 +147,11 @@ class Divisions:
             self._counts[place].evicted.CopyFrom(rank_record(mark))
 
     def _drop(self, place: Place) -> Iterator[str]:
-        """Forget a set whose time is over."""
+        """Forget a set whose time is over; what is erased and held a slot in it is among the ids."""
         self._marks.divisions.remove(self._counts.pop(place))
-        for candidate in self._sets.pop(place).kept():
+        longest = self._sets.pop(place)
+        yield from (change.candidate.id for change in longest.release_erased_slots())
+        for candidate in longest.kept():
             del self._where[candidate.id]
             yield candidate.id
         # Removing moved the others in their list.

@@ -11,6 +11,7 @@ from longstream.storage import Storage
 from longstream.v1.records_pb2 import PartitionMarks, Release, Shard
 from longstream_curator.cut import FinishedRow, OpenCut
 from longstream_curator.release import Circumstances, Content, Row, Source, write_release
+from longstream_curator.screening.screens import VERSION
 from longstream_curator.split import HELD_OUT
 
 
@@ -27,6 +28,7 @@ def finish(release: Release, cut: OpenCut, metric: str, storage: Storage) -> Non
         revision=release.revision.revision,
         m=select.places,
         metric=metric,
+        screens=VERSION if select.screens.on(pipeline.profile) else "",
     )
     written = write_release(rows, content, _circumstances(release, cut, pipeline), storage.put)
     release.exact, release.short, release.metric = cut.exact, cut.short, metric

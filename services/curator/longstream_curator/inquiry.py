@@ -56,7 +56,7 @@ class Inquiry:
         self.pipelines = pipelines
         self._storage = storage
         self._make_metric = make_metric
-        self._rules: dict[str, _Rules] = {}
+        self._rules: dict[str, Rules] = {}
 
     def example_id(self, request: pb.ExplainRequest | pb.EraseDocumentRequest) -> str:
         """The example that a request names. Raises InvalidInput if it names none."""
@@ -139,7 +139,7 @@ class Inquiry:
             )
         if pipeline not in self._rules:
             named = self.pipelines[pipeline]
-            self._rules[pipeline] = _Rules(Admission(named), named, self._make_metric)
+            self._rules[pipeline] = Rules(Admission(named), named, self._make_metric)
         return self._rules[pipeline].why_not(example, [fact for fact, _ in self._placed(pipeline)])
 
     def _row(self, release: Release, example_id: str) -> int:
@@ -148,7 +148,7 @@ class Inquiry:
         return next((int(row["rank"]) for row in rows if row["example_id"] == example_id), 0)
 
 
-class _Rules:
+class Rules:
     """A pipeline's rules, applied to an example that is not kept."""
 
     def __init__(
@@ -169,6 +169,12 @@ class _Rules:
         if isinstance(found, Barred):
             return _not_kept(found.reason, _BARRED[found.reason])
         place, standing = found
+        if place.stratum in HELD_OUT:
+            return Answer(
+                outcome=Answer.OUTCOME_HELD_OUT,
+                message="its source is held out for ever; it is not in the sample that releases hold",
+                stratum=place.stratum,
+            )
         candidate = Candidate(
             id=example.id,
             length=self._metric.count(example.response),
@@ -188,7 +194,7 @@ class _Rules:
                 barred.reason, _BARRED.get(barred.reason, f"the screen {barred.reason} keeps it out")
             )
         key = example_key(example, self._pipeline.select.dedup)
-        if key is not None and any(key in fact.keys for fact in kept):
+        if key is not None and any(key == fact.key for fact in kept):
             return _not_kept("duplicate", "it equals one that is kept")
         better = sum(rank_of(fact.rank) < candidate.rank for fact in kept)
         if better < len(kept):
@@ -197,6 +203,8 @@ class _Rules:
                 f"{better:,} rank before it: it would be kept if it came now, and has not come, or "
                 "its time in the window is over",
             )
+        if self._pipeline.select.by != "length":
+            return _not_kept("too_short", f"its draw or score is too low: {better:,} rank before it")
         last = f", the last with length {kept[-1].rank.length:,}" if kept else ""
         return _not_kept("too_short", f"its length is {candidate.length:,}; {better:,} rank before it{last}")
 

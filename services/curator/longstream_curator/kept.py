@@ -128,7 +128,7 @@ class KeptSet:
 
     def slots(self) -> list[ErasedExample]:
         """The erased that hold a slot, for a cut."""
-        return [self._slots[slot.id] for _, slot in self._divisions.slots()]
+        return [self._slots[name] for name in sorted(self._slots)]
 
     def release_slots(self) -> list[Changed]:
         """Free them, once a cut has taken them into account."""
@@ -193,7 +193,9 @@ class KeptSet:
         return example_id, ErasedExample(pipeline=self._pipeline.name, example_id=example_id)
 
     def _gone(self, example_id: str) -> Changed:
-        """The bucket of a kept example is over."""
+        """The bucket of a kept example, or of a slot, is over."""
+        if example_id in self._slots:
+            return self._freed(example_id)
         del self._held[example_id]
         self.marks.dropped["expired"] += 1
         return example_id, None

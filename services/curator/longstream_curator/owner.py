@@ -177,16 +177,17 @@ class CurationOwner(Owner):
         curation = state.curation
         if not curation.revision.revision:
             raise Refused("the pipeline is not in force yet; try again in a moment")
-        erase = Erase(pipeline=state.pipeline, example_id=example_id)
-        outputs.extend(self._to_all_partitions(ExamplesRecord(erase=erase)))
+        release = self._releases.get(state.pipeline, curation.open_release_id)
+        if release is not None and len(curation.snapshots) == len(self._partitions):
+            # First of all, since it may have to read the snapshots, which can fail.
+            under_way = self._cut(state, release).exclude(example_id)
+            if under_way:
+                curation.erased_rows[under_way] = example_id
+            self._read[state.pipeline] = -1
         if curation.open_release_id:
             curation.erased.append(example_id)
-            release = self._releases.get(state.pipeline, curation.open_release_id)
-            if release is not None and len(curation.snapshots) == len(self._partitions):
-                under_way = self._cut(state, release).exclude(example_id)
-                if under_way:
-                    curation.erased_rows[under_way] = example_id
-            self._read.pop(state.pipeline, None)
+        erase = Erase(pipeline=state.pipeline, example_id=example_id)
+        outputs.extend(self._to_all_partitions(ExamplesRecord(erase=erase)))
         for key, row in self._parts.rows.under(f"{state.pipeline}/"):
             if row.example_id == example_id:
                 outputs.append(self._without_row(key))
@@ -220,7 +221,7 @@ class CurationOwner(Owner):
             raise InvalidInput(f"the open release {curation.open_release_id} is not in {RELEASES}")
         cut = self._cut(state, release)
         version = self._parts.rows.version
-        if version == self._read.get(state.pipeline) and not cut.settled:
+        if version == self._read[state.pipeline] and not cut.settled:
             return
         prefix = f"{state.pipeline}/"
         tasks = cut.advance(release.id, lambda row_id: self._parts.rows.get(prefix + row_id))

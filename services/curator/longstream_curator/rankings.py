@@ -43,15 +43,14 @@ class Rankings:
 
 def _in_order(merged: Mapping[str, Merged]) -> list[Candidate]:
     """All candidates, what is held out first: its likes must not be trained on, however they rank."""
-    ranked = sorted(
-        (name not in HELD_OUT, one.rank, name) for name, its in merged.items() for one in its.candidates
-    )
-    by_id = {one.id: one for its in merged.values() for one in its.candidates}
-    return [by_id[rank.id] for _, rank, _ in ranked]
+    ranked = [(name not in HELD_OUT, one.rank, one) for name, its in merged.items() for one in its.candidates]
+    return [one for *_, one in sorted(ranked, key=lambda place: place[:2])]
 
 
 def _equals(merged: Mapping[str, Merged]) -> set[str]:
     """Those that equal one before them; within a stratum there are none."""
+    if len(merged) < 2:
+        return set()
     seen: set[str] = set()
     gone: set[str] = set()
     for one in _in_order(merged):

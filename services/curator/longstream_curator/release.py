@@ -79,12 +79,16 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What the content hash depends on, beside the rows. m: places of the ranking, k and the reserve."""
+    """What the content hash depends on, beside the rows.
+
+    m: places of the ranking, k and the reserve. screens: version of those that were on, empty where none was.
+    """
 
     pipeline: str
     revision: str
     m: int
     metric: str
+    screens: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

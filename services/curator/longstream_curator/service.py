@@ -33,7 +33,8 @@ MAX_RANKED = 1_000
 REMAINS = (
     "the releases and models in held_by: final ones are never changed; take them out of use, or train anew",
     "topics examples and selected: until the retention of what was worked off ends, a week by default",
-    "topics examples.dlq and selected.dlq, if it ever was a dead letter: a month; `longstream dlq drop` settles it",
+    "topics examples.dlq and selected.dlq, if it ever was a dead letter: a month",
+    "questions of evaluations, where a release held it out to ask about it: their files in storage",
     "objects in storage that only those name: until `longstream sweep` after them",
     "backups made before",
 )
@@ -202,6 +203,7 @@ class CuratorService(CuratorServiceServicer):
             command = CurationRecord(pipeline=pipeline, request_id=request.request_id, erase=erase)
             self._port.send(command, time_left_s(context))
         self._views.releases.catch_up(time_left_s(context))
+        self._views.models.catch_up(time_left_s(context))
         for pipeline in self._pipelines:
             response.held_by.extend(self._inquiry.held_by(pipeline, example_id))
         return response

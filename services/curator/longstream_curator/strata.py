@@ -44,13 +44,17 @@ class Stratifier:
         self._apart = apart
         self._strata = strata
         self._k, self._reserve = k, reserve
+        self._weighted = (
+            _apportioned(k, strata.of) if strata is not None and strata.share == "weights" else {}
+        )
         self._parts = None if parts is None else frozenset(parts)
 
     def stratum(self, value: str) -> str | None:
         """The stratum of what has that value; None if its stratum can have no row."""
         if self._strata is None:
             return WHOLE
-        name = value if self._parts is None or value in self._parts else OTHERS
+        known = (self._parts is None or value in self._parts) and value not in HELD_OUT
+        name = value if known else OTHERS
         return name if self.most(name) else None
 
     def most(self, stratum: str) -> int:
@@ -62,7 +66,7 @@ class Stratifier:
             return self._k
         if strata.share == "quota":
             return min(self._k, int(strata.of.get(stratum, self._k)))
-        return _apportioned(self._k, strata.of).get(stratum, 0)
+        return self._weighted.get(stratum, 0)
 
     def places(self, stratum: str) -> int:
         """Ranks to be kept of it: its rows and the reserve."""

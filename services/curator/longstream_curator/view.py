@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from longstream.bus import Record
+from longstream.pipeline import Pipeline
 from longstream.records import parse
 from longstream.v1.records_pb2 import CuratorStateRecord, ErasedExample, PartitionMarks, Rank
 from longstream_curator.ranks import example_key
-from longstream_curator.selection import Dedup
-
-_MODES: tuple[Dedup, ...] = ("response", "pair")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +20,20 @@ class KeptRank:
     source: str
     external_id: str
     stratum: str
-    keys: tuple[str, ...] = ()
-    """What its duplicates would share, by response and by pair."""
+    key: str | None = None
+    """What its duplicates share, where the pipeline has them count once."""
 
 
-def kept_or_marks(record: Record) -> KeptRank | PartitionMarks | ErasedExample:
+def kept_or_marks(
+    record: Record, pipelines: Mapping[str, Pipeline]
+) -> KeptRank | PartitionMarks | ErasedExample:
     """What a changelog record says, its texts left out."""
     state = parse(CuratorStateRecord, record)
     if state.HasField("erased"):
         return state.erased
     if state.HasField("marks"):
         return state.marks
-    kept = state.kept
-    example = kept.example
-    keys = tuple(key for mode in _MODES if (key := example_key(example, mode)) is not None)
-    return KeptRank(kept.rank, example.source, example.external_id, kept.stratum, keys)
+    kept, example = state.kept, state.kept.example
+    pipeline = pipelines.get(kept.pipeline)
+    key = None if pipeline is None else example_key(example, pipeline.select.dedup)
+    return KeptRank(kept.rank, example.source, example.external_id, kept.stratum, key)

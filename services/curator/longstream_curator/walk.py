@@ -109,11 +109,15 @@ class Walk:
         return self.exact_until(None)
 
     @property
+    def ready(self) -> int:
+        """Candidates accepted so far."""
+        return self._count[_Standing.ACCEPTED]
+
+    @property
     def under_way(self) -> int:
         """Rows that there will be if all that are pending are accepted."""
         return self._count[_Standing.PENDING] + self._count[_Standing.ACCEPTED]
 
-    @property
     def next_rank(self) -> Rank | None:
         """The rank of the next candidate to decide on; None while enough are under way, or when none is left."""
         while not self._exhausted() and not self._enough():
@@ -141,7 +145,7 @@ class Walk:
 
     def next_needed(self) -> Candidate | None:
         """The next candidate to decide on; None while enough are under way, or when none is left."""
-        if self.next_rank is None:
+        if self.next_rank() is None:
             return None
         candidate = self._merged.candidates[self._position]
         self._position += 1

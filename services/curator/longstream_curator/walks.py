@@ -41,6 +41,11 @@ class Walks:
         return {name: walk.taken for name, walk in self._walks.items()}
 
     @property
+    def ready(self) -> int:
+        """How many rows there are so far."""
+        return sum(walk.ready for walk in self._walks.values())
+
+    @property
     def accepted(self) -> list[Candidate]:
         """The release's rows so far, best rank first; behind them what is held out."""
         rows = [
@@ -106,7 +111,7 @@ class Walks:
         heads = [
             (rank, name)
             for name, walk in self._walks.items()
-            if (name in HELD_OUT or not enough) and (rank := walk.next_rank) is not None
+            if (name in HELD_OUT or not enough) and (rank := walk.next_rank()) is not None
         ]
         return self._walks[min(heads)[1]] if heads else None
 
@@ -114,6 +119,4 @@ class Walks:
         """Once there are k rows, the worst rank that any walk came to."""
         if not self._enough():
             return None
-        return max(
-            (rank for walk in self._walks.values() if (rank := walk.last_rank) is not None), default=None
-        )
+        return max((rank for walk in self._ranked if (rank := walk.last_rank) is not None), default=None)

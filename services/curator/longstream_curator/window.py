@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from longstream.selecting import Window
 
 MAX_BUCKETS = 1_000
-"""Held at most; a window of rows that came over more buckets is cut there, which the marks tell as dropped."""
+"""Held at most: they stand in every record of the marks. A window of rows that came over more is cut there."""
 
 
 class Buckets:
@@ -49,8 +49,17 @@ class Buckets:
             first = max(seen) - math.ceil(window.last_s * 1_000 / self._width_ms) - 1
         else:
             first = _first_of_rows(seen, window.last_rows or 0)
-        first = max([first, *sorted(seen)[-MAX_BUCKETS:][:1]])
-        return sorted(bucket for bucket in seen if bucket < first)
+        return sorted(bucket for bucket in seen if bucket < max(first, self._oldest(seen)))
+
+    def overflow(self, seen: Mapping[int, int]) -> bool:
+        """Whether a window of rows reaches back further than there can be buckets."""
+        window = self._window
+        if window is None or window.last_rows is None or not seen:
+            return False
+        return _first_of_rows(seen, window.last_rows) < self._oldest(seen)
+
+    def _oldest(self, seen: Mapping[int, int]) -> int:
+        return sorted(seen)[-MAX_BUCKETS:][0]
 
 
 def _first_of_rows(seen: Mapping[int, int], rows: int) -> int:

@@ -69,8 +69,8 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
-    """What came of it. exact: an exhaustive sort would have given the same. short: k could not be filled for want of
-    reserve. left_out: what could have been kept, by reason."""
+    """What came of it. exact: an exhaustive sort would have given the same. short: there are fewer than k.
+    left_out: what could have been kept, by reason."""
 
     chosen: list[Chosen]
     exact: bool
@@ -103,6 +103,7 @@ class Longest:
             self.rule.metric,
             block.responses,
         )
+        self._seen_of[WHOLE] += len(sizes) if self._plain else 0
         for at in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
             if longest is None:
                 self._take_apart(source, block, at)
@@ -117,7 +118,7 @@ class Longest:
             raise InvalidInput(
                 f"no record has a number in the field {self.rule.score!r}; name another: score=FIELD"
             )
-        merged = {name: self._merged(name, longest) for name, longest in self._sets.items()}
+        merged = {name: self._merged(longest) for name, longest in self._sets.items()}
         near = None if self.rule.near is None else Near(self.rule.near, lambda name: self._held[name][0])
         rankings = Rankings(merged, self._seen_of, self._strata, near)
         walks = Walks(rankings.merged, rankings.limits, self.rule.k)
@@ -211,9 +212,8 @@ class Longest:
         asked = [fields.get(name) for name in ("instruction", "input", "conversations")]
         return dedup_key("pair", response=block.responses[at], instruction=json.dumps(asked, default=str))
 
-    def _merged(self, stratum: str, longest: LongestK) -> Merged:
+    def _merged(self, longest: LongestK) -> Merged:
         kept = tuple(longest.kept())
-        self._seen_of[stratum] = self._seen_of[stratum] or self.seen
         return Merged(candidates=kept, full=len(kept) == longest.m, mark=longest.mark)
 
 
