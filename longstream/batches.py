@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from longstream.data.records import Document, Pair
 from longstream.errors import InvalidInput, TooLarge
@@ -125,6 +125,32 @@ def pair_message(pair: Pair) -> pb.Pair:
         provenance=pair.provenance,
         time=pair.time,
     )
+
+
+def which(example: str | Document | Pair) -> dict[str, Any]:
+    """How a request names an example."""
+    if isinstance(example, str):
+        return {"example_id": example}
+    if isinstance(example, Document):
+        return {"document": document_message(example)}
+    return {"pair": pair_message(example)}
+
+
+def diverse_requests(
+    texts: Iterable[tuple[str, str]], wish: pb.SelectDiverseOptions, limits: BatchLimits
+) -> Iterator[pb.SelectDiverseRequest]:
+    """The messages of a choice: what is wished for, then the texts with their sites. Raises TooLarge."""
+    yield pb.SelectDiverseRequest(options=wish)
+    request, size = pb.SelectDiverseRequest(), 0
+    for text, site in texts:
+        check_size(text, limits)
+        request.texts.add(text=text, site=site)
+        size += len(text)
+        if len(request.texts) >= limits.message_items or size >= limits.message_bytes:
+            yield request
+            request, size = pb.SelectDiverseRequest(), 0
+    if request.texts:
+        yield request
 
 
 def check_size(text: str, limits: BatchLimits) -> None:

@@ -6,6 +6,7 @@ Kept apart from the client so that its methods are the contract's calls and noth
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, Protocol, TypeVar, cast
 
 import grpc
 
-from longstream.errors import DeadlineExceeded, SuiteError, Unavailable
+from longstream.errors import DeadlineExceeded, NotFound, SuiteError, Unavailable
 from longstream.rpc_errors import errors_from_rpc
 
 R = TypeVar("R")
@@ -64,6 +65,27 @@ def ask(method: Callable[..., Any], request: object, response: type[R], timeout_
     with _suite_errors():
         answer = method(request, timeout=timeout_s)
     return cast(R, answer)
+
+
+def ask_with(
+    method: Callable[..., Any], requests: Iterator[object], response: type[R], timeout_s: float
+) -> R:
+    """As `ask`, with a stream of requests; what goes wrong in making them is raised as it is."""
+    failed: list[Exception] = []
+
+    def made() -> Iterator[object]:
+        try:
+            yield from requests
+        except Exception as error:  # the call breaks off and would say only that
+            failed.append(error)
+            raise
+
+    try:
+        return ask(method, made(), response, timeout_s)
+    except SuiteError:
+        if failed:
+            raise failed[0] from None
+        raise
 
 
 def pages(ask_page: Callable[[str], P]) -> Iterator[P]:
@@ -132,3 +154,18 @@ def follow(
             stream.cancel()
         time.sleep(min(patience.wait_s(max(failures, 1)), max(until - time.monotonic(), 0)))
     raise DeadlineExceeded(f"what was waited for did not come within {timeout_s} s")
+
+
+class NoService:
+    """Stands where a service's stub would; every call of it says that there is none."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, call: str) -> Any:
+        raise NotFound(f"no {self._name} runs in this suite, or its address is not known here")
+
+
+def fresh_id() -> str:
+    """A request id that nobody has used."""
+    return str(uuid.uuid4())

@@ -12,7 +12,6 @@ longstream.errors, as the service raised them.
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -27,13 +26,14 @@ from longstream.batches import (
     SubmitReport,
     calls,
     check_size,
+    diverse_requests,
     document_message,
     pair_message,
+    which,
 )
-from longstream.calls import Patience, ask, follow, pages, repeated
+from longstream.calls import NoService, Patience, ask, ask_with, follow, fresh_id, pages, repeated
 from longstream.channel import channel
 from longstream.data.records import Document, Pair
-from longstream.errors import NotFound
 from longstream.faults import crash_point
 from longstream.v1 import curator_pb2, instructor_pb2, judge_pb2, trainer_pb2
 from longstream.v1.curator_pb2_grpc import CuratorServiceStub
@@ -83,7 +83,7 @@ class Client:
 
     def _stub(self, stub: Callable[[grpc.Channel], Any], name: str, address: str) -> Any:
         if not address:
-            return _NoService(name)
+            return NoService(name)
         self._channels.append(channel(address))
         return stub(self._channels[-1])
 
@@ -132,6 +132,19 @@ class Client:
         request = curator_pb2.RankRequest(responses=responses, metric=metric, k=k)
         return self._ask(self._curator.Rank, request, curator_pb2.RankResponse)
 
+    def select_diverse(
+        self,
+        texts: Iterable[tuple[str, str]],
+        wish: curator_pb2.SelectDiverseOptions,
+        timeout_s: float = 600.0,
+    ) -> curator_pb2.SelectDiverseResponse:
+        """Of the caller's own texts, each with its site, those nearest to the centres of k-means. Keeps nothing.
+
+        Raises InvalidInput or TooLarge for a wish or a text that cannot be met, Overloaded while others choose.
+        """
+        requests = diverse_requests(texts, wish, self._limits)
+        return ask_with(self._curator.SelectDiverse, requests, curator_pb2.SelectDiverseResponse, timeout_s)
+
     def selection(self, pipeline: str, at_most: int = PAGE_SIZE) -> curator_pb2.GetSelectionResponse:
         """What a pipeline would keep if it were cut now: its counts, and its at_most best examples (1 or
         more)."""
@@ -154,14 +167,14 @@ class Client:
 
     def explain(self, pipeline: str, example: str | Document | Pair) -> curator_pb2.ExplainResponse:
         """Where an example stands, by its id; or, by the item as it was submitted, also why it is not kept."""
-        request = curator_pb2.ExplainRequest(pipeline=pipeline, **_which(example))
+        request = curator_pb2.ExplainRequest(pipeline=pipeline, **which(example))
         return self._ask(self._curator.Explain, request, curator_pb2.ExplainResponse)
 
     def erase_document(
         self, example: str | Document | Pair, request_id: str = ""
     ) -> curator_pb2.EraseDocumentResponse:
         """Take an example out of everything that is not final, for ever; tells what holds it all the same."""
-        request = curator_pb2.EraseDocumentRequest(request_id=request_id or fresh_id(), **_which(example))
+        request = curator_pb2.EraseDocumentRequest(request_id=request_id or fresh_id(), **which(example))
         return self._ask(self._curator.EraseDocument, request, curator_pb2.EraseDocumentResponse)
 
     def cut_release(self, pipeline: str, request_id: str = "") -> Release:
@@ -316,27 +329,3 @@ class Client:
             if progress is not None:
                 progress(report)
         return report
-
-
-class _NoService:
-    """Stands where a service's stub would; every call of it says that there is none."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, call: str) -> Any:
-        raise NotFound(f"no {self._name} runs in this suite, or its address is not known here")
-
-
-def fresh_id() -> str:
-    """A request id that nobody has used."""
-    return str(uuid.uuid4())
-
-
-def _which(example: str | Document | Pair) -> dict[str, Any]:
-    """How a request names an example."""
-    if isinstance(example, str):
-        return {"example_id": example}
-    if isinstance(example, Document):
-        return {"document": document_message(example)}
-    return {"pair": pair_message(example)}

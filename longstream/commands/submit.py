@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Any, cast
 
 from longstream.client import Client, SubmitReport
 from longstream.commands.common import Subparsers, client, remote_command, show
+from longstream.commands.diverse import Chosen, choose, wish_of
 from longstream.commands.rejections import Rejections
 from longstream.commands.terminal import TerminalLine
 from longstream.data import FORMATS, Document, Item, Origin, Pair, Rejected, open_source
@@ -33,17 +34,35 @@ def register(subparsers: Subparsers) -> None:
     option("--source", default="", metavar="NAME", help="as the pipeline lists it (the path's name)")
     option("--licence", default="", metavar="L", help="of records that state none")
     option("--pairs", action="store_true", help="refuse records that bring no instruction")
+    option(
+        "--select",
+        default="",
+        metavar="diverse:N",
+        help="of all documents send the N nearest to centres of k-means",
+    )
+    option("--seed", type=int, default=0, metavar="S", help="of --select (%(default)s)")
+    option(
+        "--per-site", type=int, default=0, metavar="N", help="of --select: at most N of one site (any number)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Send everything; 2 if there was something and nothing of it was accepted, else 0."""
     account = Account(TerminalLine(sys.stderr))
     origin = Origin(source=args.source, licence=args.licence)
-    sources = [open_source(path, args.format, origin=origin) for path in args.paths]
+    wish = wish_of(args.select, args.seed, args.per_site)
+
+    def read() -> list[Iterator[Item]]:
+        return [open_source(path, args.format, origin=origin) for path in args.paths]
+
+    sources = read()
     try:
         with client(args) as services:
+            if wish is not None:
+                account.chosen = choose(services, lambda: chain.from_iterable(read()), wish, account.terminal)
             for path, items in zip(args.paths, sources, strict=True):
-                submit(services, _readable(items, path, account, args.pairs), account)
+                wanted = items if account.chosen is None else account.chosen.take(items)
+                submit(services, _readable(wanted, path, account, args.pairs), account)
     except SuiteError:
         print(f"stopped after {account.so_far} accepted; the same again doubles nothing", file=sys.stderr)
         raise
@@ -62,6 +81,7 @@ class Account:
     rejections: Rejections = field(default_factory=Rejections)
     bytes: int = 0
     began_s: float = field(default_factory=time.monotonic)
+    chosen: Chosen | None = None
     _current: SubmitReport = field(default_factory=SubmitReport)
 
     @property
@@ -90,11 +110,13 @@ class Account:
     def document(self) -> dict[str, Any]:
         """The account as plain values."""
         seconds = round(time.monotonic() - self.began_s, 3)
-        return {"accepted": self.accepted, **self.rejections.document(), "seconds": seconds}
+        chosen = {} if self.chosen is None else {"chosen": self.chosen.document()}
+        return {"accepted": self.accepted, **self.rejections.document(), **chosen, "seconds": seconds}
 
     def text(self) -> str:
         """The account for people."""
-        return "\n".join([self._line(), *self.rejections.lines()])
+        chosen = [] if self.chosen is None else [self.chosen.text()]
+        return "\n".join([*chosen, self._line(), *self.rejections.lines()])
 
     def _line(self) -> str:
         seconds = max(time.monotonic() - self.began_s, 1e-9)

@@ -65,6 +65,57 @@ class Pair(_message.Message):
     time: _timestamp_pb2.Timestamp
     def __init__(self, instruction: _Optional[str] = ..., input: _Optional[str] = ..., response: _Optional[str] = ..., source: _Optional[str] = ..., source_index: _Optional[int] = ..., external_id: _Optional[str] = ..., licence: _Optional[str] = ..., provenance: _Optional[_Mapping[str, str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
+class SelectDiverseRequest(_message.Message):
+    __slots__ = ("options", "texts")
+    OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    TEXTS_FIELD_NUMBER: _ClassVar[int]
+    options: SelectDiverseOptions
+    texts: _containers.RepeatedCompositeFieldContainer[SelectDiverseText]
+    def __init__(self, options: _Optional[_Union[SelectDiverseOptions, _Mapping]] = ..., texts: _Optional[_Iterable[_Union[SelectDiverseText, _Mapping]]] = ...) -> None: ...
+
+class SelectDiverseOptions(_message.Message):
+    __slots__ = ("count", "seed", "most_per_site")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    MOST_PER_SITE_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    seed: int
+    most_per_site: int
+    def __init__(self, count: _Optional[int] = ..., seed: _Optional[int] = ..., most_per_site: _Optional[int] = ...) -> None: ...
+
+class SelectDiverseText(_message.Message):
+    __slots__ = ("text", "site")
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    SITE_FIELD_NUMBER: _ClassVar[int]
+    text: str
+    site: str
+    def __init__(self, text: _Optional[str] = ..., site: _Optional[str] = ...) -> None: ...
+
+class SelectDiverseResponse(_message.Message):
+    __slots__ = ("picked", "seen", "repeats", "blank", "clusters", "embedding")
+    class Picked(_message.Message):
+        __slots__ = ("index", "cluster_size", "made_up")
+        INDEX_FIELD_NUMBER: _ClassVar[int]
+        CLUSTER_SIZE_FIELD_NUMBER: _ClassVar[int]
+        MADE_UP_FIELD_NUMBER: _ClassVar[int]
+        index: int
+        cluster_size: int
+        made_up: bool
+        def __init__(self, index: _Optional[int] = ..., cluster_size: _Optional[int] = ..., made_up: bool = ...) -> None: ...
+    PICKED_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    REPEATS_FIELD_NUMBER: _ClassVar[int]
+    BLANK_FIELD_NUMBER: _ClassVar[int]
+    CLUSTERS_FIELD_NUMBER: _ClassVar[int]
+    EMBEDDING_FIELD_NUMBER: _ClassVar[int]
+    picked: _containers.RepeatedCompositeFieldContainer[SelectDiverseResponse.Picked]
+    seen: int
+    repeats: int
+    blank: int
+    clusters: int
+    embedding: str
+    def __init__(self, picked: _Optional[_Iterable[_Union[SelectDiverseResponse.Picked, _Mapping]]] = ..., seen: _Optional[int] = ..., repeats: _Optional[int] = ..., blank: _Optional[int] = ..., clusters: _Optional[int] = ..., embedding: _Optional[str] = ...) -> None: ...
+
 class SubmitDocumentsRequest(_message.Message):
     __slots__ = ("documents",)
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]

@@ -80,6 +80,11 @@ class CuratorServiceStub(object):
                 request_serializer=longstream_dot_v1_dot_curator__pb2.EraseDocumentRequest.SerializeToString,
                 response_deserializer=longstream_dot_v1_dot_curator__pb2.EraseDocumentResponse.FromString,
                 _registered_method=True)
+        self.SelectDiverse = channel.stream_unary(
+                '/longstream.v1.CuratorService/SelectDiverse',
+                request_serializer=longstream_dot_v1_dot_curator__pb2.SelectDiverseRequest.SerializeToString,
+                response_deserializer=longstream_dot_v1_dot_curator__pb2.SelectDiverseResponse.FromString,
+                _registered_method=True)
         self.WatchReleases = channel.unary_stream(
                 '/longstream.v1.CuratorService/WatchReleases',
                 request_serializer=longstream_dot_v1_dot_curator__pb2.WatchReleasesRequest.SerializeToString,
@@ -153,6 +158,14 @@ class CuratorServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SelectDiverse(self, request_iterator, context):
+        """Of the caller's own texts picks the one nearest to each of N centres of k-means; keeps nothing. The answer comes
+        when all texts have; of a call that breaks off nothing remains.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchReleases(self, request, context):
         """Sends the present state of a pipeline's releases, then every change.
         """
@@ -207,6 +220,11 @@ def add_CuratorServiceServicer_to_server(servicer, server):
                     servicer.EraseDocument,
                     request_deserializer=longstream_dot_v1_dot_curator__pb2.EraseDocumentRequest.FromString,
                     response_serializer=longstream_dot_v1_dot_curator__pb2.EraseDocumentResponse.SerializeToString,
+            ),
+            'SelectDiverse': grpc.stream_unary_rpc_method_handler(
+                    servicer.SelectDiverse,
+                    request_deserializer=longstream_dot_v1_dot_curator__pb2.SelectDiverseRequest.FromString,
+                    response_serializer=longstream_dot_v1_dot_curator__pb2.SelectDiverseResponse.SerializeToString,
             ),
             'WatchReleases': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchReleases,
@@ -458,6 +476,33 @@ class CuratorService(object):
             '/longstream.v1.CuratorService/EraseDocument',
             longstream_dot_v1_dot_curator__pb2.EraseDocumentRequest.SerializeToString,
             longstream_dot_v1_dot_curator__pb2.EraseDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SelectDiverse(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/longstream.v1.CuratorService/SelectDiverse',
+            longstream_dot_v1_dot_curator__pb2.SelectDiverseRequest.SerializeToString,
+            longstream_dot_v1_dot_curator__pb2.SelectDiverseResponse.FromString,
             options,
             channel_credentials,
             insecure,

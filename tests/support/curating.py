@@ -23,6 +23,8 @@ from longstream.v1 import curator_pb2 as pb
 from longstream.v1.curator_pb2_grpc import CuratorServiceStub, add_CuratorServiceServicer_to_server
 from longstream.v1.records_pb2 import Model, OwnerState, Release, Row
 from longstream.worker import Worker
+from longstream_curator.diverse.call import DiverseSelection
+from longstream_curator.diverse.embedding import LatentSemantic
 from longstream_curator.inquiry import CuratorViews, Inquiry
 from longstream_curator.keeper import Keeper
 from longstream_curator.kept import pipeline_metric
@@ -46,6 +48,10 @@ def document(text: str, **fields: Any) -> pb.Document:
 
 def pair(text: str, **fields: Any) -> pb.Pair:
     return pb.Pair(**{"response": text, "instruction": "Write.", "source": "s", **fields})
+
+
+MAX_POOL = 50
+"""Texts that SelectDiverse takes here."""
 
 
 class CuratorHouse:
@@ -82,7 +88,8 @@ class CuratorHouse:
         submitter = Submitter(self.house.bus, SubmissionLimits(), metrics.rejected)
         port = self.house.port(CURATION, self.states)
         inquiry = Inquiry(views, self.pipelines, self.house.storage, make_metric)
-        self.service = CuratorService(submitter, port, inquiry, metrics)
+        diverse = DiverseSelection(LatentSemantic, MAX_POOL)
+        self.service = CuratorService(submitter, port, inquiry, metrics, diverse)
         self.keeper = Keeper(self.house.bus, self.house.storage, self.house.keys, make_metric, metrics)
         CurationFacts(self.keeper.standings, self.releases).show(self.house.metrics, tuple(self.pipelines))
         self._owner = CurationOwner(self.house.keys, self.pipelines, parts)

@@ -65,6 +65,18 @@ class Curator(curator_pb2_grpc.CuratorServiceServicer):
     def SubmitDocuments(self, requests: Any, context: Any) -> curator_pb2.SubmitDocumentsResponse:
         return self._submit(requests, "documents", curator_pb2.SubmitDocumentsResponse())
 
+    def SelectDiverse(self, requests: Any, context: Any) -> curator_pb2.SelectDiverseResponse:
+        """Picks the first texts; each is a cluster of its own."""
+        wish, *parts = requests
+        self.requests.append(wish.options)
+        texts = [text for part in parts for text in part.texts]
+        self.requests.append([text.site for text in texts])
+        response = curator_pb2.SelectDiverseResponse(seen=len(texts), embedding="first")
+        for n in range(min(wish.options.count, len(texts))):
+            response.picked.add(index=n, cluster_size=1)
+        response.clusters = len(response.picked)
+        return response
+
     def SubmitPairs(self, requests: Any, context: Any) -> curator_pb2.SubmitPairsResponse:
         return self._submit(requests, "pairs", curator_pb2.SubmitPairsResponse())
 

@@ -10,6 +10,7 @@ from longstream.topics import CURATION, CURATION_STATE, CURATOR_STATE, EXAMPLES,
 from longstream.v1.curator_pb2_grpc import add_CuratorServiceServicer_to_server
 from longstream.v1.records_pb2 import Model, OwnerState, Release, Row
 from longstream_curator.admission import Admission
+from longstream_curator.diverse.call import DiverseSelection, embedding_of
 from longstream_curator.inquiry import CuratorViews, Inquiry
 from longstream_curator.keeper import Keeper
 from longstream_curator.kept import pipeline_metric
@@ -51,6 +52,7 @@ def main() -> None:
             runtime.port(CURATION, states),
             Inquiry(views, runtime.pipelines, runtime.storage, make_metric),
             metrics,
+            DiverseSelection(embedding_of(settings.embedding_model), settings.max_pool),
         )
         keeper = Keeper(runtime.bus, runtime.storage, runtime.keys, make_metric, metrics)
         CurationFacts(keeper.standings, views.releases).show(runtime.metrics, tuple(runtime.pipelines))

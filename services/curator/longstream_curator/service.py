@@ -24,6 +24,7 @@ from longstream.v1.records_pb2 import (
     PartitionMarks,
     Release,
 )
+from longstream_curator.diverse.call import DiverseSelection
 from longstream_curator.inquiry import Inquiry
 from longstream_curator.length import metric
 from longstream_curator.metrics import CuratorMetrics
@@ -52,6 +53,7 @@ class CuratorService(CuratorServiceServicer):
         port: CommandPort,
         inquiry: Inquiry,
         metrics: CuratorMetrics,
+        diverse: DiverseSelection,
     ) -> None:
         """inquiry: what is known of the pipelines that this service runs."""
         self._submitter = submitter
@@ -61,6 +63,7 @@ class CuratorService(CuratorServiceServicer):
         self._pipelines = inquiry.pipelines
         self._revisions = {name: pipeline.revision().revision for name, pipeline in inquiry.pipelines.items()}
         self._metrics = metrics
+        self._diverse = diverse
 
     @property
     def in_force(self) -> bool:
@@ -110,6 +113,12 @@ class CuratorService(CuratorServiceServicer):
             pb.RankResponse.Ranked(index=index, length=lengths[index]) for index in longest_first[:wanted]
         ]
         return pb.RankResponse(ranked=ranked, metric=used.version)
+
+    def SelectDiverse(
+        self, requests: Iterator[pb.SelectDiverseRequest], context: grpc.ServicerContext
+    ) -> pb.SelectDiverseResponse:
+        """Pick diverse texts of the caller's own; nothing is kept of them. See DiverseSelection."""
+        return self._diverse.choose(requests, time_left_s(context))
 
     def GetSelection(
         self, request: pb.GetSelectionRequest, context: grpc.ServicerContext

@@ -15,6 +15,11 @@ class CuratorSettings:
     is set here: it must fit into one message of a call. A partition holds all that it keeps in memory."""
     max_field_bytes: int = 64 * 1024
     """Of every other text field."""
+    max_pool: int = 200_000
+    """Texts that one SelectDiverse may choose from; some 2 kB of memory each."""
+    embedding_model: Path | None = None
+    """Folder of a model in sentence-transformers' format that SelectDiverse compares texts by; without one they are
+    compared by latent semantic analysis, which needs none."""
     nltk_data: Path | None = None
     """Folder with tokenizers/punkt_tab/english; without one sentences are split untrained, and the metric's version
     says so."""

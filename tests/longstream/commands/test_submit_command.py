@@ -72,3 +72,38 @@ def test_a_file_of_no_known_format_is_bad_input(shell: Shell, tmp_path: Path) ->
     (tmp_path / "table.xls").write_text("x")
     assert shell("submit", tmp_path / "table.xls") == 2
     assert "tells no format" in shell.err
+
+
+def test_of_many_documents_the_chosen_ones_are_sent(suite: LocalSuite, shell: Shell, tmp_path: Path) -> None:
+    first, second = texts(tmp_path / "a", "One.", "Two.", ""), texts(tmp_path / "b", "One.", "Three.")
+    told = shell.json("submit", first, second, "--select", "diverse:3", "--seed", "7", "--per-site", "2")
+    assert isinstance(told, dict)
+    assert sorted(document.text for document in suite.curator.documents) == ["One.", "Two."]
+    assert (told["accepted"], told["rejected"], told["reasons"]) == (2, 1, {"empty": 1})
+    assert (told["chosen"]["picked"], told["chosen"]["of"], told["chosen"]["embedding"]) == (3, 4, "first")
+    options, sites = suite.curator.requests
+    assert (options.count, options.seed, options.most_per_site) == (3, 7, 2)
+    assert sites == ["a", "a", "b", "b"]
+
+
+def test_the_site_is_the_host_that_a_document_names(suite: LocalSuite, shell: Shell, tmp_path: Path) -> None:
+    file = tmp_path / "web.jsonl"
+    urls = ["https://a.example/x", "http://[bad"]
+    records = [{"text": f"A text of {url}.", "provenance": {"url": url}} for url in urls]
+    file.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert shell("submit", file, "--select", "diverse:1") == 0
+    assert suite.curator.requests[1] == ["a.example", "web"]
+    picked = "picked 1 of 2 (0 repeats, 0 blank) by first: 1 clusters of 1 to 1, median 1"
+    assert shell.out.startswith(f"{picked}\n1 accepted")
+
+
+def test_what_cannot_be_selected_from_is_told(suite: LocalSuite, shell: Shell, tmp_path: Path) -> None:
+    essays = texts(tmp_path / "essays", "One.")
+    for words in (["longest:3"], ["diverse"], ["diverse:0"], ["diverse:3", "--seed", "-1"]):
+        assert shell("submit", essays, "--select", *words) == 2
+        assert "diverse:N" in shell.err or "--seed" in shell.err
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text(json.dumps({"instruction": "Say.", "output": "It."}) + "\n")
+    assert shell("submit", pairs, "--select", "diverse:3") == 2
+    assert "is for documents" in shell.err
+    assert suite.curator.documents == suite.curator.pairs == []

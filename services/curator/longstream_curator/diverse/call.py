@@ -1,0 +1,91 @@
+"""The call that chooses: one at a time, since each takes all cores and as much memory as a pool may have."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from longstream.errors import InvalidInput, Overloaded
+from longstream.v1 import curator_pb2 as pb
+from longstream_curator.diverse.embedding import Embedding, Encoded, LatentSemantic
+from longstream_curator.diverse.pool import Choice, Pool, Wish
+
+_MAX_TEXTS = 1_000
+
+
+class DiverseSelection:
+    """Answers SelectDiverse."""
+
+    def __init__(self, embedding: Callable[[], Embedding], most: int) -> None:
+        """embedding: makes one for each call. most: texts that a call may send."""
+        self._embedding = embedding
+        self._most = most
+        self._one = threading.Lock()
+
+    def choose(
+        self, requests: Iterator[pb.SelectDiverseRequest], patience_s: float
+    ) -> pb.SelectDiverseResponse:
+        """Take in all texts and pick. Raises InvalidInput, TooLarge, Overloaded while another call is answered."""
+        wish: Wish | None = None
+        with self._turn(patience_s), Pool(self._embedding(), self._most) as pool:
+            for request in requests:
+                if request.HasField("options"):
+                    wish = _wish(request.options, wish)
+                if len(request.texts) > _MAX_TEXTS:
+                    raise InvalidInput(f"a message has at most {_MAX_TEXTS:,} texts", field="texts")
+                pool.add((item.text, item.site) for item in request.texts)
+            if wish is None:
+                raise InvalidInput("the first message must say how many to pick", field="options")
+            return _answer(pool.choose(wish))
+
+    @contextmanager
+    def _turn(self, patience_s: float) -> Iterator[None]:
+        if not self._one.acquire(timeout=max(0.0, patience_s)):
+            raise Overloaded("another selection is being made; try again when it is done")
+        try:
+            yield
+        finally:
+            self._one.release()
+
+
+def embedding_of(model: Path | None) -> Callable[[], Embedding]:
+    """What texts are compared by: the model's embeddings, or latent semantic analysis where there is none.
+
+    Raises InvalidInput if the model cannot be loaded here.
+    """
+    if model is None:
+        return LatentSemantic
+    try:
+        from longstream.llm.sentences import (
+            SentenceEncoder,  # it loads torch, which the curator's image has not
+        )
+    except ImportError as error:
+        raise InvalidInput(
+            f"CURATOR_EMBEDDING_MODEL needs torch and transformers, which are not installed here ({error}): install "
+            f"them beside the curator, or leave the setting out"
+        ) from error
+    encoder = SentenceEncoder(str(model))
+    return lambda: Encoded(encoder.name, encoder.encode)
+
+
+def _wish(options: pb.SelectDiverseOptions, before: Wish | None) -> Wish:
+    if before is not None:
+        raise InvalidInput("options come once, in the first message", field="options")
+    return Wish(count=options.count, seed=options.seed, most_per_site=options.most_per_site)
+
+
+def _answer(choice: Choice) -> pb.SelectDiverseResponse:
+    picked = [
+        pb.SelectDiverseResponse.Picked(index=one.index, cluster_size=one.cluster_size, made_up=one.made_up)
+        for one in choice.picked
+    ]
+    return pb.SelectDiverseResponse(
+        picked=picked,
+        seen=choice.seen,
+        repeats=choice.repeats,
+        blank=choice.blank,
+        clusters=choice.clusters,
+        embedding=choice.embedding,
+    )

@@ -1,0 +1,103 @@
+"""Texts as vectors of unit length, near to each other where the texts are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+from sklearn.decomposition import TruncatedSVD
+
+from longstream_curator.diverse.features import Counts
+
+Vectors = NDArray[np.float32]
+DIMENSIONS = 128
+FITTED_ON = 50_000
+"""Texts at most that latent directions are found from, drawn by the seed; all are then placed along them."""
+
+
+class Embedding(Protocol):
+    """Takes texts as they come, and gives all their vectors at the end."""
+
+    name: str
+    """What it is and of which version, as reports tell it."""
+
+    def add(self, texts: Sequence[str]) -> None:
+        """More texts."""
+
+    def vectors(self, seed: int) -> Vectors:
+        """One row of unit length for each text, in the order in which they came; zeros for one without words."""
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+
+
+class LatentSemantic:
+    """Latent semantic analysis of TF-IDF weights, which needs no model: what occurs together is near."""
+
+    name = f"tfidf-lsa-{DIMENSIONS}/1"
+
+    def __init__(self) -> None:
+        self._counts = Counts()
+
+    def add(self, texts: Sequence[str]) -> None:
+        """See `Embedding`."""
+        self._counts.add(texts)
+
+    def vectors(self, seed: int) -> Vectors:
+        """See `Embedding`."""
+        counts, texts = self._counts, self._counts.texts
+        fitted_on = min(texts, FITTED_ON)
+        chosen = np.sort(np.random.default_rng(seed).choice(texts, fitted_on, replace=False))
+        sample = counts.rows(chosen)  # after this all texts are counted
+        rarity = np.log((1 + texts) / (1 + counts.holding)).astype(np.float32) + 1
+        svd = TruncatedSVD(min(DIMENSIONS, max(1, fitted_on - 1)), random_state=seed % 2**32)
+        svd.fit(_weighted(sample, rarity))
+        parts = [svd.transform(_weighted(chunk, rarity)) for chunk in counts.chunks()]
+        return unit(np.concatenate(parts))
+
+    def close(self) -> None:
+        """See `Embedding`."""
+        self._counts.close()
+
+
+class Encoded:
+    """What a model for sentences says of each text."""
+
+    def __init__(self, name: str, encode: Callable[[Sequence[str]], Vectors]) -> None:
+        self.name = name
+        self._encode = encode
+        self._parts: list[Vectors] = []
+
+    def add(self, texts: Sequence[str]) -> None:
+        """See `Embedding`."""
+        if texts:
+            self._parts.append(self._encode(texts))
+
+    def vectors(self, seed: int) -> Vectors:
+        """See `Embedding`; nothing is drawn."""
+        del seed
+        return unit(np.concatenate(self._parts))
+
+    def close(self) -> None:
+        """See `Embedding`."""
+        self._parts.clear()
+
+
+def unit(vectors: NDArray[np.floating]) -> Vectors:
+    """The rows at length 1; those without any direction stay zeros."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: Vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
+    return scaled.astype(np.float32, copy=False)
+
+
+def _weighted(counts: csr_matrix, rarity: NDArray[np.float32]) -> csr_matrix:
+    """TF-IDF, a word that comes often counting by the logarithm, rows at length 1."""
+    weights = (1 + np.log(counts.data)) * rarity[counts.indices]
+    squares = np.zeros(counts.shape[0], dtype=np.float32)
+    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    np.add.at(squares, rows, weights**2)
+    lengths = np.sqrt(np.where(squares > 0, squares, 1))
+    return csr_matrix((weights / lengths[rows], counts.indices, counts.indptr), shape=counts.shape)

@@ -1,0 +1,102 @@
+"""The texts to choose from, as they come in."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from longstream.errors import InvalidInput, TooLarge
+from longstream_curator.diverse.embedding import Embedding
+from longstream_curator.diverse.picking import Picked, clustered, picked
+
+MAX_PICKED = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What to choose: how many, by which seed, and how many of one site at most (0: any number)."""
+
+    count: int
+    seed: int = 0
+    most_per_site: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MAX_PICKED:
+            raise InvalidInput(f"count must be 1 to {MAX_PICKED:,}, not {self.count}", field="count")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What was chosen, and of what."""
+
+    picked: list[Picked]
+    """In the order in which the texts came, by their number among all that came."""
+    seen: int
+    repeats: int
+    """Texts that had come before, letter for letter; they were not in the choice."""
+    blank: int
+    """Texts without any letter; neither were they."""
+    clusters: int
+    embedding: str
+
+
+class Pool:
+    """Takes texts, each once, and chooses; a context, whose end lets go of everything."""
+
+    def __init__(self, embedding: Embedding, most: int) -> None:
+        """most: texts that are taken at most."""
+        self._embedding = embedding
+        self._most = most
+        self._known: set[bytes] = set()
+        self._sites: list[str] = []
+        self._site_names: dict[str, str] = {}
+        self._numbers = array("Q")
+        self._seen = self._blank = 0
+
+    def add(self, items: Iterable[tuple[str, str]]) -> None:
+        """Texts with their sites. Raises TooLarge for more than the pool takes."""
+        fresh = []
+        for text, site in items:
+            self._seen += 1
+            if not any(map(str.isalnum, text)):
+                self._blank += 1
+                continue
+            known = hashlib.blake2b(text.encode(), digest_size=16).digest()
+            if known in self._known:
+                continue
+            self._known.add(known)
+            self._numbers.append(self._seen - 1)
+            self._sites.append(self._site_names.setdefault(site, site))
+            fresh.append(text)
+        if len(self._numbers) > self._most:
+            raise TooLarge(
+                f"more than {self._most:,} texts to choose from; draw a sample, or choose in parts"
+            )
+        self._embedding.add(fresh)
+
+    def choose(self, wish: Wish) -> Choice:
+        """Cluster what has come, and pick. Raises InvalidInput if nothing came that could be picked."""
+        if not self._numbers:
+            raise InvalidInput("there is no text to choose from", field="texts")
+        found = clustered(self._embedding.vectors(wish.seed), wish.count, wish.seed)
+        chosen = picked(found, self._sites, wish.count, wish.most_per_site)
+        return Choice(
+            picked=[Picked(self._numbers[one.index], one.cluster_size, one.made_up) for one in chosen],
+            seen=self._seen,
+            repeats=self._seen - self._blank - len(self._numbers),
+            blank=self._blank,
+            clusters=found.clusters,
+            embedding=self._embedding.name,
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._embedding.close()
