@@ -30,12 +30,13 @@ class BrokerLog:
 
     def read(self, topic: str, *, committed_only: bool = True) -> list[Any]:
         """kafka-python's own records, by partition and offset."""
+        with self._consumer(isolation_level="read_uncommitted") as consumer:
+            names = _partitions(consumer, topic)
+            ends = consumer.end_offsets(names)  # behind open transactions too: their outcome is waited for
         level = "read_committed" if committed_only else "read_uncommitted"
         with self._consumer(isolation_level=level) as consumer:
-            names = _partitions(consumer, topic)
             consumer.assign(names)
             consumer.seek_to_beginning(*names)
-            ends = consumer.end_offsets(names)
             found: list[Any] = []
             deadline = time.monotonic() + READ_S
             while any(consumer.position(name) < end for name, end in ends.items()):
