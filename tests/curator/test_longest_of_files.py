@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
-from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from longstream.data.shapes import Unusable, response_of
 from longstream_curator.files import blocks
 from longstream_curator.files.blocks import Block, json_blocks
 from longstream_curator.files.longest import ALL, Longest, Rule
 from longstream_curator.length import Metric, metric
 from longstream_curator.selection import Dedup
-from longstream_curator.tokens import Tokens
 from tests.support.nltk_reference import PIECES
-from tests.support.sentencepiece_model import a_model
 
 METRICS = {name: metric(name) for name in ("nltk-words", "chars", "bytes", "words")}
 TEXTS = st.lists(PIECES, min_size=1, max_size=12).map("".join).filter(str.strip)
@@ -135,28 +128,3 @@ def test_equal_answers_to_other_questions_are_other_pairs() -> None:
     lines = [(place, json.dumps({"conversations": turns}).encode()) for place, turns in enumerate(asked)]
     longest = Longest(Rule(metric=METRICS["words"], k=10, dedup="pair"))
     assert [place for _, _, place in chosen(longest, [(0, block) for block in json_blocks(lines)])] == [0, 2]
-
-
-@pytest.fixture(scope="module")
-def tokens(tmp_path_factory: pytest.TempPathFactory) -> Metric:
-    """By a SentencePiece model whose words can be counted apart."""
-    counted = Tokens(a_model(tmp_path_factory.mktemp("tokens")))
-    assert counted.counts_by_units
-    return counted
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*sorted(METRICS), "tokens"])
-@pytest.mark.parametrize("file", ["alpaca/random_9k.json", "alpaca/score_1k.json", "lima/lima_1k.json"])
-def test_real_responses_are_ranked_as_by_an_exhaustive_sort(
-    test_data: Path, tokens: Metric, file: str, name: str
-) -> None:
-    responses = []
-    for record in json.loads((test_data / file).read_text(encoding="utf-8")):
-        with suppress(Unusable):
-            responses.append(response_of(record))
-    by = tokens if name == "tokens" else METRICS[name]
-    parts = in_parts([responses], 1_000_000)
-    for k, dedup in itertools.product([1, 10, 1_000, 10_000], get_args(Dedup)):
-        expected = exhaustively([responses], by, k, 10**9, dedup != "off")
-        assert chosen(Longest(Rule(metric=by, k=k, dedup=dedup)), parts) == expected, (k, dedup)

@@ -5,20 +5,31 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from pathlib import Path
 
 from longstream.commands.terminal import TerminalLine
 from longstream.data.whole import STDOUT
 from longstream.errors import InvalidInput
 from longstream.selecting import SCREENS
+from longstream_curator.files.account import Account
 from longstream_curator.files.asked import baselines_of, rule_of
 from longstream_curator.files.curate import Curation, curate
 from longstream_curator.files.explain import Explanation
 from longstream_curator.files.inputs import sources
-from longstream_curator.files.longest import ALL, Longest
+from longstream_curator.files.longest import ALL, Longest, Rule
 from longstream_curator.files.output import in_source_order, write
 from longstream_curator.files.plot import plot
 from longstream_curator.files.progress import Progress
+from longstream_curator.files.shards import (
+    Part,
+    asked,
+    check_alone,
+    kept_sets,
+    merge,
+    shard_of,
+    write_part,
+)
 from longstream_curator.length import METRICS
 
 _EPILOG = """\
@@ -68,7 +79,23 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     option("--plot", type=Path, metavar="FILE", help="a PNG of the lengths, and of those compared with")
     option("--explain", default="", metavar="ID", help="say why the record of that id was kept or not")
+    _register_shards(parser.add_argument_group("corpora for many machines"))
     option("--json", action="store_true", help="print JSON")
+
+
+def _register_shards(group: argparse._ArgumentGroup) -> None:
+    option = group.add_argument
+    option(
+        "--shard",
+        default="",
+        metavar="I/N",
+        help="read every Nth input, from 0/N on; --output gets what it keeps",
+    )
+    option(
+        "--merge",
+        action="store_true",
+        help="INPUTs are the kept sets of all shards; the other options as theirs",
+    )
 
 
 def _register_modes(group: argparse._ArgumentGroup) -> None:
@@ -106,6 +133,14 @@ def run(args: argparse.Namespace) -> int:
     if args.json and args.output == STDOUT:
         raise InvalidInput("--json and --output - would both write to standard output", field="--json")
     rule = rule_of(args)
+    if args.shard or args.merge:
+        check_alone(args)
+    return _merge(args, rule) if args.merge else _choose(args, rule)
+
+
+def _choose(args: argparse.Namespace, rule: Rule) -> int:
+    """Read the inputs, or those of a shard."""
+    shard = shard_of(args.shard) if args.shard else None
     inputs = sources(args.inputs)
     curation = Curation(
         longest=Longest(rule),
@@ -114,20 +149,39 @@ def run(args: argparse.Namespace) -> int:
         explanation=Explanation(args.explain) if args.explain else None,
     )
     terminal = TerminalLine(sys.stderr)
-    progress = Progress(sum(source.size for source in inputs), terminal)
+    sizes = [source.size for number, source in enumerate(inputs) if shard is None or shard.has(number)]
+    progress = Progress(sum(sizes), terminal)
     try:
-        curate(inputs, curation, progress)
+        curate(inputs, curation, progress, shard)
     finally:
         terminal.clear()
     selected = curation.longest.selected()
+    if shard is not None:
+        state, rejections = curation.longest.state(), curation.rejections
+        part = Part(shard=shard, asked=asked(args, rule), inputs=inputs, state=state, rejections=rejections)
+        write_part(part, args.output)
+    elif args.output:
+        write(in_source_order(selected.chosen), args.output)
+    return _tell(args, curation, curation.account(inputs, selected, progress.seconds))
+
+
+def _merge(args: argparse.Namespace, rule: Rule) -> int:
+    """Merge what shards have kept."""
+    began, longest = time.monotonic(), Longest(rule)
+    inputs, rejections = merge(kept_sets(args.inputs), asked(args, rule), longest)
+    curation = Curation(longest=longest, name=args.field, rejections=rejections)
+    selected = longest.selected()
     if args.output:
         write(in_source_order(selected.chosen), args.output)
-    account = curation.account(inputs, selected, progress.seconds)
+    return _tell(args, curation, curation.account(inputs, selected, time.monotonic() - began))
+
+
+def _tell(args: argparse.Namespace, curation: Curation, account: Account) -> int:
     if args.plot is not None:
         plot(account, args.plot)
     out = sys.stderr if args.output == STDOUT else sys.stdout
     print(json.dumps(account.document()) if args.json else account.text(args.output), file=out)
-    return 2 if curation.rejections.total and not selected.chosen else 0
+    return 2 if curation.rejections.total and not account.lengths else 0
 
 
 def _k(text: str) -> int:

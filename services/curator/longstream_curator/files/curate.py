@@ -15,6 +15,7 @@ from longstream_curator.files.explain import Explanation
 from longstream_curator.files.inputs import Source
 from longstream_curator.files.longest import Chosen, Longest, Selected
 from longstream_curator.files.progress import Progress
+from longstream_curator.files.shards import Shard
 
 
 @dataclass(slots=True, kw_only=True)
@@ -68,12 +69,16 @@ class Curation:
         return self.longest.rule.metric.count(response_of(fields_of(chosen.record), self.name))
 
 
-def curate(inputs: Sequence[Source], curation: Curation, progress: Progress) -> None:
-    """Read every input to its end.
+def curate(
+    inputs: Sequence[Source], curation: Curation, progress: Progress, shard: Shard | None = None
+) -> None:
+    """Read every input to its end, or every one of a shard.
 
     Raises InvalidInput for a file that is not what its ending says.
     """
     for number, source in enumerate(inputs):
+        if shard is not None and not shard.has(number):
+            continue
         for block in source.blocks(curation.name, progress.at):
             curation.take(number, source, block)
             progress.records = curation.longest.seen

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from longstream.data.shapes import Unusable, asked_of
 from longstream.errors import InvalidInput
@@ -22,7 +22,17 @@ from longstream_curator.length import Metric, measure
 from longstream_curator.order import By, order
 from longstream_curator.rankings import Near, Rankings
 from longstream_curator.screening.screens import Screening, Text
-from longstream_curator.selection import LENGTH_ALONE, Candidate, Dedup, Kind, LongestK, Standing, dedup_key
+from longstream_curator.selection import (
+    LENGTH_ALONE,
+    Candidate,
+    Dedup,
+    Kind,
+    LongestK,
+    Rank,
+    Standing,
+    better,
+    dedup_key,
+)
 from longstream_curator.strata import WHOLE, Stratifier
 from longstream_curator.walk import Merged
 from longstream_curator.walks import Walks
@@ -76,6 +86,26 @@ class Selected:
     exact: bool
     short: bool
     left_out: Counter[str]
+
+
+class Held(NamedTuple):
+    """What is kept of a record: its rank, its response for near-duplicates alone, and all of it."""
+
+    candidate: Candidate
+    response: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """A selection as it stands, to be merged into another of the same rule. By stratum: marks, kept, seen_of."""
+
+    seen: int
+    counted: int
+    seen_of: Counter[str]
+    left_out: Counter[str]
+    marks: Mapping[str, Rank | None]
+    kept: Mapping[str, Sequence[Held]]
 
 
 class Longest:
@@ -140,6 +170,34 @@ class Longest:
         short = walks.short and self.rule.k != ALL
         return Selected(chosen=chosen, exact=walks.exact, short=short, left_out=left_out)
 
+    def state(self) -> State:
+        """What a selection over more inputs needs of this one."""
+        return State(
+            seen=self.seen,
+            counted=self.counted,
+            seen_of=self._seen_of,
+            left_out=self._left_out,
+            marks={name: longest.mark for name, longest in self._sets.items()},
+            kept={
+                name: [Held(one, *self._held[one.id]) for one in longest.kept()]
+                for name, longest in self._sets.items()
+            },
+        )
+
+    def merge(self, other: State) -> None:
+        """Take in what a selection of the same rule has kept of other inputs."""
+        self.seen += other.seen
+        self.counted += other.counted
+        self._seen_of.update(other.seen_of)
+        self._left_out.update(other.left_out)
+        for stratum, kept in other.kept.items():
+            longest = self._set(stratum)
+            for held in kept:
+                self._keep(longest, held)
+        for stratum, mark in other.marks.items():
+            longest = self._set(stratum)
+            longest.mark = better(longest.mark, mark)
+
     def stratum_of(self, source: int, record: Record) -> str | None:
         """The stratum of a record; None if none of it can be kept."""
         plain = self.rule.stratum in {"", INPUT}
@@ -177,13 +235,16 @@ class Longest:
         if reason:
             self._left_out[reason] += 1
             return
-        for change in longest.offer(candidate):
+        response = block.responses[at] if self.rule.near is not None else ""
+        self._keep(longest, Held(candidate, response, block.records[at]))
+
+    def _keep(self, longest: LongestK, held: Held) -> None:
+        for change in longest.offer(held.candidate):
             self._left_out["duplicate"] += change.reason == "duplicate" or change.kind is Kind.REPLACED
             if change.candidate.id not in longest:
                 self._held.pop(change.candidate.id, None)
-        if candidate.id in longest:
-            response = block.responses[at] if self.rule.near is not None else ""
-            self._held[candidate.id] = (response, block.records[at])
+        if held.candidate.id in longest:
+            self._held[held.candidate.id] = (held.response, held.record)
 
     def _bars(self, longest: LongestK, candidate: Candidate, block: Block, at: int) -> str:
         """Why a record is left out that is long enough; empty: it is not."""
