@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from longstream.cli import main
+from longstream.cli import RETRYABLE, USAGE, main
 from longstream.errors import InvalidInput
 from longstream_curator.files.shards import Shard, shard_of
 
@@ -144,14 +144,24 @@ def test_merging_needs_each_shard_of_one_run_once(folder: Path, capsys: pytest.C
     torn = folder / "torn.kept"
     torn.write_bytes(b"".join(Path(first).read_bytes().splitlines(keepends=True)[:-1]))
     for paths, told in (
-        ([first, second], "of 3 shards 2 are missing"),
         ([first, second, str(copy)], "are the same shard"),
         ([first, of_two[1]], "of another run"),
         ([str(torn), second, third], "torn.kept is no kept set"),
         ([inputs[0]], "is no kept set"),
-        ([str(folder / "*.nothing")], "there is no file"),
     ):
-        assert main(["curate", *paths, "--k", "2", "--merge"]) != 0
+        assert main(["curate", *paths, "--k", "2", "--merge"]) == USAGE
+        assert told in capsys.readouterr().err
+
+
+def test_merging_before_all_shards_are_done_may_be_tried_again(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second, _ = in_shards(capsys, folder, corpus(folder, Random(2), 3), 3, ["--k", "2"])
+    for paths, told in (
+        ([second, first], "of 3 shards 2 are missing"),
+        ([str(folder / "*.none")], "there is no file"),
+    ):
+        assert main(["curate", *paths, "--k", "2", "--merge"]) == RETRYABLE
         assert told in capsys.readouterr().err
 
 

@@ -126,7 +126,7 @@ def cluster() -> Iterator[Cluster]:
         yield Cluster([str(tool), "kubectl"], tool)
     finally:
         subprocess.run([tool, "down"], check=True)
-        shutil.rmtree(_VOLUMES, ignore_errors=True)
+        shutil.rmtree(VOLUMES, ignore_errors=True)
 
 
 def furnish(made: Cluster, images: Path) -> None:
@@ -135,7 +135,7 @@ def furnish(made: Cluster, images: Path) -> None:
         return
     for number in range(_NODES):
         _load(made.tool, f"n{number}", images)
-    made.apply("\n---\n".join(_volume(name) for name in ("one", "two")))
+    made.apply("\n---\n".join(volume(name) for name in ("one", "two")))
 
 
 def soon(question: Callable[[], T | None], timeout_s: float, what: str, every_s: float = 1.0) -> T:
@@ -163,12 +163,12 @@ def _load(tool: Path, node: str, images: Path) -> None:
     assert (packing.wait(), told.returncode) == (0, 0), told.stdout + told.stderr
 
 
-_VOLUMES = ROOT / ".cache" / "cluster-volumes"
+VOLUMES = ROOT / ".cache" / "cluster-volumes"
 
 
-def _volume(name: str) -> str:
+def volume(name: str) -> str:
     """A folder of this machine as a volume on the first node, which no test kills."""
-    folder = _VOLUMES / name
+    folder = VOLUMES / name
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o777)
     return f"""

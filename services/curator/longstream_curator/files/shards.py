@@ -21,7 +21,7 @@ import orjson
 
 from longstream.commands.rejections import Rejections
 from longstream.data.whole import STDOUT, whole
-from longstream.errors import InvalidInput, NotFound
+from longstream.errors import InvalidInput, Unavailable
 from longstream_curator.files.inputs import Source
 from longstream_curator.files.longest import Held, Longest, Rule, State
 from longstream_curator.files.output import as_json
@@ -98,12 +98,12 @@ def asked(args: argparse.Namespace, rule: Rule) -> dict[str, Any]:
 
 
 def kept_sets(patterns: Sequence[str]) -> list[Path]:
-    """The files that --merge is given, those of a glob by name. Raises NotFound."""
+    """The files that --merge is given, those of a glob by name. Raises Unavailable where there is none yet."""
     found: list[Path] = []
     for pattern in patterns:
         paths = [pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))
         if not paths:
-            raise NotFound(f"there is no file {pattern}", field="INPUT")
+            raise Unavailable(f"there is no file {pattern}; merge when the shards are done")
         found += map(Path, paths)
     return list(dict.fromkeys(found))
 
@@ -148,7 +148,7 @@ def merge(
 ) -> tuple[list[Source], Rejections]:
     """Take in what the shards kept; returns the run's inputs and rejections.
 
-    Raises InvalidInput unless each shard of one run is there once, made with these options.
+    Raises InvalidInput for shards of different runs or made with other options, Unavailable while any is missing.
     """
     rejections, inputs, seen = Rejections(), None, dict[int, Path]()
     of = 0
@@ -165,7 +165,9 @@ def merge(
         rejections.reasons.update(part.rejections.reasons)
         rejections.told += part.rejections.told
     if missing := sorted(set(range(of)) - seen.keys()):
-        raise InvalidInput(f"of {of} shards {', '.join(map(str, missing[:10]))} are missing")
+        raise Unavailable(
+            f"of {of} shards {', '.join(map(str, missing[:10]))} are missing; merge when they are there"
+        )
     return list(inputs or ()), rejections
 
 
