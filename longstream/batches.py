@@ -144,11 +144,14 @@ def diverse_requests(
     request, size = pb.SelectDiverseRequest(), 0
     for text, site in texts:
         check_size(text, limits)
-        request.texts.add(text=text, site=site)
-        size += len(text)
-        if len(request.texts) >= limits.message_items or size >= limits.message_bytes:
+        item = pb.SelectDiverseText(text=text, site=site)
+        if request.texts and (
+            len(request.texts) >= limits.message_items or size + item.ByteSize() > limits.message_bytes
+        ):
             yield request
             request, size = pb.SelectDiverseRequest(), 0
+        request.texts.append(item)
+        size += item.ByteSize()
     if request.texts:
         yield request
 

@@ -58,11 +58,12 @@ USAGE, RETRYABLE, FAILED, INTERRUPTED = 2, 75, 1, 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. Every failure is one line on stderr that says what to do."""
     words = list(sys.argv[1:] if argv is None else argv)
+    args = None
     try:
         args = _parser(words, tuple(entry_points(group=GROUP))).parse_args(words)
         return int(args.run(args))
     except SuiteError as error:
-        return _failed(error)
+        return _failed(error, remote=hasattr(args, "address"))
     except BrokenPipeError:
         # Whoever read our output has enough of it; the interpreter must not complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -75,9 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _failed(error: SuiteError) -> int:
+def _failed(error: SuiteError, *, remote: bool) -> int:
     hint = ""
-    if isinstance(error, Unavailable):
+    if remote and isinstance(error, Unavailable):
         hint = " (is the suite running? `longstream status` tells)"
     print(f"longstream: {error.message}{hint}", file=sys.stderr)
     if isinstance(error, InvalidInput):

@@ -22,6 +22,10 @@ _LIMITS = BatchLimits()
 def wish_of(select: str, seed: int, per_site: int) -> pb.SelectDiverseOptions | None:
     """What `--select` asks for; None where it was not given. Raises InvalidInput for anything but diverse:N."""
     if not select:
+        if seed or per_site:
+            raise InvalidInput(
+                "--seed and --per-site are of --select; give diverse:N with it", field="--select"
+            )
         return None
     kind, _, count = select.partition(":")
     if kind != _KIND or not count.isdecimal() or not int(count):
@@ -62,16 +66,18 @@ class Chosen:
             "made_up": sum(one.made_up for one in self.answer.picked),
             "cluster_sizes": {"largest": sizes[0], "median": sizes[len(sizes) // 2], "smallest": sizes[-1]},
             "embedding": self.answer.embedding,
+            "not_met_again": len(self._texts),
         }
 
     def text(self) -> str:
         """The choice for people."""
         told = self.document()
         sizes = told["cluster_sizes"]
+        gone = f"\n  {len(self._texts):,} of them were not there any more when the sources were read again"
         return (
             f"picked {told['picked']:,} of {told['of']:,} ({told['repeats']:,} repeats, {told['blank']:,} blank) by "
             f"{told['embedding']}: {told['clusters']:,} clusters of {sizes['smallest']:,} to {sizes['largest']:,}, "
-            f"median {sizes['median']:,}"
+            f"median {sizes['median']:,}{gone if self._texts else ''}"
         )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from longstream.data import Rejected
 
 _SHOWN = 20
-_TOLD = 1_000
+TOLD = 1_000
+"""One by one at most."""
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class Rejections:
     def add(self, reason: str, fact: dict[str, Any]) -> None:
         """Count one. fact: record (its place) and message; file, external_id where known."""
         self.reasons[reason] += 1
-        if len(self.told) < _TOLD:
+        if len(self.told) < TOLD:
             self.told.append({"reason": reason, **fact})
 
     def document(self) -> dict[str, Any]:
@@ -44,7 +45,7 @@ class Rejections:
         lines = [f"  {reason}: {count:,}" for reason, count in self.reasons.most_common()]
         lines += [_told(fact) for fact in self.told[:_SHOWN]]
         if len(self.told) > _SHOWN:
-            lines.append(f"  and {self.total - _SHOWN:,} more; --json tells up to {_TOLD:,}")
+            lines.append(f"  and {self.total - _SHOWN:,} more; --json tells up to {TOLD:,}")
         return lines
 
 

@@ -17,7 +17,7 @@ from longstream.commands.diverse import Chosen, choose, wish_of
 from longstream.commands.rejections import Rejections
 from longstream.commands.terminal import TerminalLine
 from longstream.data import FORMATS, Document, Item, Origin, Pair, Rejected, open_source
-from longstream.errors import SuiteError
+from longstream.errors import InvalidInput, SuiteError
 
 _NO_INSTRUCTION = {
     "reason": "no_instruction",
@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     account = Account(TerminalLine(sys.stderr))
     origin = Origin(source=args.source, licence=args.licence)
     wish = wish_of(args.select, args.seed, args.per_site)
+    if wish is not None and args.pairs:
+        raise InvalidInput("--select is for documents, which --pairs refuses", field="--select")
 
     def read() -> list[Iterator[Item]]:
         return [open_source(path, args.format, origin=origin) for path in args.paths]

@@ -17,7 +17,12 @@ from longstream.llm.model_files import find_model, stay_offline
 from longstream.llm.revision import model_revision
 
 _BATCH = 32
-_MODES = ("cls", "mean", "max")
+_SWITCHES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_max_tokens": "max",
+}
+_MODES = tuple(_SWITCHES.values())
 
 
 class SentenceEncoder:
@@ -26,9 +31,7 @@ class SentenceEncoder:
     def __init__(self, name: str) -> None:
         """Load from a folder. Raises InvalidInput for what is no such model, or has parts beyond pooling."""
         root = Path(name)
-        parts = {
-            str(part["type"]).rpartition(".")[2]: root / part["path"] for part in _read(root / "modules.json")
-        }
+        parts = _parts(root)
         if unknown := parts.keys() - {"Transformer", "Pooling", "Normalize"}:
             raise InvalidInput(
                 f"{name} has a part {min(unknown)}, which is not supported: take one that only pools"
@@ -78,15 +81,22 @@ class SentenceEncoder:
         return (hidden * own).sum(dim=1) / own.sum(dim=1).clamp(min=1)
 
 
+def _parts(root: Path) -> dict[str, Path]:
+    """Where each part of the model lies, by the part's kind."""
+    listed = _read(root / "modules.json")
+    try:
+        return {str(part["type"]).rpartition(".")[2]: root / part["path"] for part in listed}
+    except (KeyError, TypeError, AttributeError):
+        raise InvalidInput(
+            f"{root / 'modules.json'} does not list a model's parts by type and path"
+        ) from None
+
+
 def _pooling(config: Any, name: str) -> str:
     """Which of the poolings; newer files name it, older ones have a switch for each."""
     named = config.get("pooling_mode")
-    switches = {
-        "cls": "pooling_mode_cls_token",
-        "mean": "pooling_mode_mean_tokens",
-        "max": "pooling_mode_max_tokens",
-    }
-    found = [named] if isinstance(named, str) else [mode for mode in _MODES if config.get(switches[mode])]
+    on = [name for name, value in config.items() if name.startswith("pooling_mode_") and value is True]
+    found = [named] if isinstance(named, str) else [_SWITCHES.get(switch, switch) for switch in on]
     if len(found) != 1 or found[0] not in _MODES:
         raise InvalidInput(
             f"{name} pools by {found or 'nothing known'}; one of {', '.join(_MODES)} is supported"
@@ -95,9 +105,11 @@ def _pooling(config: Any, name: str) -> str:
 
 
 def _most_tokens(folder: Path, config: Any) -> int:
-    told = folder / "sentence_bert_config.json"
-    most = _read(told).get("max_seq_length") if told.is_file() else None
-    return int(most or min(getattr(config, "max_position_embeddings", 512), 512))
+    path = folder / "sentence_bert_config.json"
+    told = _read(path) if path.is_file() else {}
+    if told.get("do_lower_case"):
+        raise InvalidInput(f"{path} asks for lower case, which the tokenizer must do: set it there")
+    return int(told.get("max_seq_length") or min(getattr(config, "max_position_embeddings", 512), 512))
 
 
 def _read(path: Path) -> Any:

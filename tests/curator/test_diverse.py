@@ -15,9 +15,10 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
 
 from longstream.client import Addresses, Client
-from longstream.errors import InvalidInput, Overloaded, TooLarge
+from longstream.errors import DeadlineExceeded, InvalidInput, Overloaded, TooLarge
 from longstream.v1 import curator_pb2 as pb
 from longstream_curator.diverse import embedding, features, picking
+from longstream_curator.diverse import pool as pool_module
 from longstream_curator.diverse.call import DiverseSelection, embedding_of
 from longstream_curator.diverse.embedding import Encoded, LatentSemantic, Vectors, unit
 from longstream_curator.diverse.features import Counts, words
@@ -207,12 +208,14 @@ def test_a_call_says_once_what_it_wants() -> None:
     options = pb.SelectDiverseRequest(options=pb.SelectDiverseOptions(count=1))
     selection = DiverseSelection(LatentSemantic, 10)
     with pytest.raises(InvalidInput, match="how many"):
-        selection.choose(iter([]), 1)
+        selection.choose(iter([]), lambda: True)
     with pytest.raises(InvalidInput, match="once"):
-        selection.choose(iter([options, options]), 1)
+        selection.choose(iter([options, options]), lambda: True)
     many = pb.SelectDiverseRequest(texts=[pb.SelectDiverseText(text="a")] * 1_001)
     with pytest.raises(InvalidInput, match="1,000"):
-        selection.choose(iter([many]), 1)
+        selection.choose(iter([many]), lambda: True)
+    with pytest.raises(DeadlineExceeded):
+        selection.choose(iter([options]), lambda: False)
 
 
 def test_one_choice_is_made_at_a_time() -> None:
@@ -220,17 +223,38 @@ def test_one_choice_is_made_at_a_time() -> None:
 
     def asking() -> Iterator[pb.SelectDiverseRequest]:
         with pytest.raises(Overloaded):
-            selection.choose(iter([]), 0.0)
+            selection.choose(iter([]), lambda: True)
         yield pb.SelectDiverseRequest(options=pb.SelectDiverseOptions(count=1))
         yield pb.SelectDiverseRequest(texts=[pb.SelectDiverseText(text="a")])
 
-    assert [one.index for one in selection.choose(asking(), 1).picked] == [0]
+    assert [one.index for one in selection.choose(asking(), lambda: True).picked] == [0]
 
 
 def test_a_model_that_is_none_is_told_when_the_service_starts(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"modules\.json"):
         embedding_of(tmp_path)
     assert embedding_of(None)().name == LatentSemantic.name
+
+
+def test_long_texts_do_not_wait_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "_CHUNK_CHARACTERS", 20)
+    monkeypatch.setattr(embedding, "_FITTED_COUNTS", 1)
+    ours = LatentSemantic()
+    with Pool(ours, 100) as pool:
+        pool.add([(f"a text of {number} words", "") for number in range(50)])
+        assert len(ours._counts._waiting) <= 1
+        assert len(pool.choose(Wish(count=5)).picked) == 5
+
+
+def test_more_than_can_be_done_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "MAX_WORK", 10)
+    monkeypatch.setattr(pool_module, "MAX_CHARACTERS", 30)
+    with Pool(LatentSemantic(), 100) as pool:
+        pool.add([("some text", ""), ("more text", "")])
+        with pytest.raises(TooLarge, match="5 can be picked"):
+            pool.choose(Wish(count=6))
+        with pytest.raises(TooLarge, match="characters"):
+            pool.add([("and one too many", "")])
 
 
 def test_nothing_of_the_texts_is_left_in_files() -> None:

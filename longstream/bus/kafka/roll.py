@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kafka.admin import MemberToRemove
 
@@ -31,11 +32,14 @@ def roll_of(cluster: Cluster, group: str) -> Roll:
     ids = {entry["group_instance_id"]: str(entry["member_id"]) for entry in members}
     if found["group_state"] != _STABLE:
         return Roll(ids, None)
-    shares = [
-        share for entry in members for share in (entry["member_assignment"] or {})["assigned_partitions"]
-    ]
+    shares = [share for entry in members for share in _shares(entry["member_assignment"])]
     given = (Partition(share["topic"], number) for share in shares for number in share["partitions"])
     return Roll(ids, frozenset(given))
+
+
+def _shares(assignment: Any) -> list[dict[str, Any]]:
+    """What a member was given; bytes that say nothing, or could not be read, are nothing."""
+    return list(assignment.get("assigned_partitions") or ()) if isinstance(assignment, dict) else []
 
 
 def present_member_id(cluster: Cluster, group: str, member: str) -> str | None:

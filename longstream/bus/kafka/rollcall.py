@@ -26,6 +26,8 @@ from longstream.errors import SuiteError
 
 _log = logging.getLogger(__name__)
 _DOUBTFUL_S = 1.0
+_LOOKS = 2
+_MOST_LOOKS = 64
 
 
 class RollCall:
@@ -45,7 +47,11 @@ class RollCall:
         self._outlived = ""
         """The id that this process went by when another one was found to have its name."""
         self._nobodys: frozenset[Partition] = frozenset()
-        self._left_over = False
+        self._looks = 0
+        """How many in turn have found these."""
+        self._enough = _LOOKS
+        """So many are needed; the double each time that asking did not help."""
+        self._left_over = threading.Event()
 
     def replaced(self, metadata: Callable[[], ConsumerGroupMetadata], doubtful: bool) -> bool:
         """Whether another process has the member's name, as far as known; asks anew, if it is time to.
@@ -64,8 +70,10 @@ class RollCall:
         return False
 
     def left_over(self) -> bool:
-        """Whether two looks in turn found the same partition to be nobody's, so that no second round is due; once."""
-        found, self._left_over = self._left_over, False
+        """Whether looks in turn found the same partition to be nobody's, so that no second round is due; once."""
+        found = self._left_over.is_set()
+        if found:
+            self._left_over.clear()
         return found
 
     def _ask(self, member_id: str) -> None:
@@ -80,11 +88,15 @@ class RollCall:
         present = roll.ids.get(self._who.member)
         if member_id and present not in (None, member_id):  # an id comes with the first join
             self._outlived = member_id
-        before = self._nobodys
-        self._nobodys = frozenset() if roll.given is None or present is None else self._read - roll.given
-        if before & self._nobodys:
-            left = ", ".join(map(str, sorted(before & self._nobodys)))
+        free = frozenset() if roll.given is None or present is None else self._read - roll.given
+        still = self._nobodys & free
+        self._nobodys, self._looks = (still, self._looks + 1) if still else (free, int(bool(free)))
+        if roll.given is not None and not free:
+            self._enough = _LOOKS
+        if self._looks >= self._enough:
+            left = ", ".join(map(str, sorted(self._nobodys)))
             _log.warning(
                 "partitions are nobody's, the group is to share out anew", extra={"partitions": left}
             )
-            self._nobodys, self._left_over = frozenset(), True
+            self._looks, self._enough = 0, min(2 * self._enough, _MOST_LOOKS)
+            self._left_over.set()

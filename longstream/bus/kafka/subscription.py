@@ -338,9 +338,8 @@ class KafkaSubscription:
                 continue
             try:
                 self._consumer.pause(*self._consumer.assignment())
-                hand_back(
-                    self._consumer, self._fetch(0.05, 1)
-                )  # what came during this very call was not paused
+                came = self._fetch(0.05, 1)  # during this very call, which the pause was too late for
+                hand_back(self._consumer, came)
                 self._apply_pauses()
                 self._backlog.ask(self._ownership.held())
                 self._backlog.note(self._ownership.held())

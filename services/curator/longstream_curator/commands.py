@@ -25,6 +25,7 @@ from longstream_curator.files.shards import (
     Part,
     asked,
     check_alone,
+    check_inputs,
     kept_sets,
     merge,
     shard_of,
@@ -142,6 +143,8 @@ def _choose(args: argparse.Namespace, rule: Rule) -> int:
     """Read the inputs, or those of a shard."""
     shard = shard_of(args.shard) if args.shard else None
     inputs = sources(args.inputs)
+    if shard is not None:
+        check_inputs(inputs)
     curation = Curation(
         longest=Longest(rule),
         name=args.field,
@@ -155,12 +158,14 @@ def _choose(args: argparse.Namespace, rule: Rule) -> int:
         curate(inputs, curation, progress, shard)
     finally:
         terminal.clear()
-    selected = curation.longest.selected()
     if shard is not None:
         state, rejections = curation.longest.state(), curation.rejections
         part = Part(shard=shard, asked=asked(args, rule), inputs=inputs, state=state, rejections=rejections)
         write_part(part, args.output)
-    elif args.output:
+        print(json.dumps(part.document()) if args.json else part.text(args.output))
+        return 0  # whether any of it was usable only the whole can tell
+    selected = curation.longest.selected()
+    if args.output:
         write(in_source_order(selected.chosen), args.output)
     return _tell(args, curation, curation.account(inputs, selected, progress.seconds))
 

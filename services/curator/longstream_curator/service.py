@@ -118,7 +118,7 @@ class CuratorService(CuratorServiceServicer):
         self, requests: Iterator[pb.SelectDiverseRequest], context: grpc.ServicerContext
     ) -> pb.SelectDiverseResponse:
         """Pick diverse texts of the caller's own; nothing is kept of them. See DiverseSelection."""
-        return self._diverse.choose(requests, time_left_s(context))
+        return self._diverse.choose(requests, context.is_active)
 
     def GetSelection(
         self, request: pb.GetSelectionRequest, context: grpc.ServicerContext

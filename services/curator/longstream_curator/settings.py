@@ -16,7 +16,7 @@ class CuratorSettings:
     max_field_bytes: int = 64 * 1024
     """Of every other text field."""
     max_pool: int = 200_000
-    """Texts that one SelectDiverse may choose from; some 2 kB of memory each."""
+    """Texts that one SelectDiverse may choose from; docs/selection.md says what they cost."""
     embedding_model: Path | None = None
     """Folder of a model in sentence-transformers' format that SelectDiverse compares texts by; without one they are
     compared by latent semantic analysis, which needs none."""

@@ -102,6 +102,9 @@ def test_what_cannot_be_selected_from_is_told(suite: LocalSuite, shell: Shell, t
     for words in (["longest:3"], ["diverse"], ["diverse:0"], ["diverse:3", "--seed", "-1"]):
         assert shell("submit", essays, "--select", *words) == 2
         assert "diverse:N" in shell.err or "--seed" in shell.err
+    for words in (["--seed", "1"], ["--per-site", "2"], ["--pairs", "--select", "diverse:3"]):
+        assert shell("submit", essays, *words) == 2
+        assert "--select" in shell.err
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text(json.dumps({"instruction": "Say.", "output": "It."}) + "\n")
     assert shell("submit", pairs, "--select", "diverse:3") == 2

@@ -101,6 +101,7 @@ def test_what_is_longer_than_the_window_is_told_by_its_beginning(bert: Path, tmp
         ({"pooling_mode": "mean"}, ["Dense"], "Dense"),
         ({"pooling_mode": "lasttoken"}, [], "lasttoken"),
         ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, [], "cls"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_lasttoken": True}, [], "lasttoken"),
         ({}, [], "nothing known"),
     ],
 )
@@ -111,8 +112,16 @@ def test_what_is_not_supported_is_told(
         SentenceEncoder(str(with_parts(bert, tmp_path, pooling, *others)))
 
 
+def test_a_model_that_wants_lower_case_from_others_is_told(bert: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="lower case"):
+        SentenceEncoder(str(with_parts(bert, tmp_path, {"pooling_mode": "mean"}, do_lower_case=True)))
+
+
 def test_a_folder_without_the_files_is_told(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"modules\.json"):
+        SentenceEncoder(str(tmp_path))
+    (tmp_path / "modules.json").write_text('[{"idx": 0}]')
+    with pytest.raises(InvalidInput, match="by type and path"):
         SentenceEncoder(str(tmp_path))
     (tmp_path / "modules.json").write_text("[]")
     with pytest.raises(InvalidInput, match="Pooling"):

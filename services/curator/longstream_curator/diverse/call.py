@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from longstream.errors import InvalidInput, Overloaded
+from longstream.errors import DeadlineExceeded, InvalidInput, Overloaded
 from longstream.v1 import curator_pb2 as pb
 from longstream_curator.diverse.embedding import Embedding, Encoded, LatentSemantic
 from longstream_curator.diverse.pool import Choice, Pool, Wish
 
 _MAX_TEXTS = 1_000
+_PATIENCE_S = 1.0
 
 
 class DiverseSelection:
@@ -25,11 +26,14 @@ class DiverseSelection:
         self._one = threading.Lock()
 
     def choose(
-        self, requests: Iterator[pb.SelectDiverseRequest], patience_s: float
+        self, requests: Iterator[pb.SelectDiverseRequest], waited_for: Callable[[], bool]
     ) -> pb.SelectDiverseResponse:
-        """Take in all texts and pick. Raises InvalidInput, TooLarge, Overloaded while another call is answered."""
+        """Take in all texts and pick. Raises InvalidInput, TooLarge, Overloaded while another call is answered.
+
+        waited_for: whether the caller is still there, which is asked before what takes long.
+        """
         wish: Wish | None = None
-        with self._turn(patience_s), Pool(self._embedding(), self._most) as pool:
+        with self._turn(), Pool(self._embedding(), self._most) as pool:
             for request in requests:
                 if request.HasField("options"):
                     wish = _wish(request.options, wish)
@@ -38,11 +42,13 @@ class DiverseSelection:
                 pool.add((item.text, item.site) for item in request.texts)
             if wish is None:
                 raise InvalidInput("the first message must say how many to pick", field="options")
+            if not waited_for():
+                raise DeadlineExceeded("the caller has gone before all texts were taken in")
             return _answer(pool.choose(wish))
 
     @contextmanager
-    def _turn(self, patience_s: float) -> Iterator[None]:
-        if not self._one.acquire(timeout=max(0.0, patience_s)):
+    def _turn(self) -> Iterator[None]:
+        if not self._one.acquire(timeout=_PATIENCE_S):  # who waits has one of the service's threads
             raise Overloaded("another selection is being made; try again when it is done")
         try:
             yield

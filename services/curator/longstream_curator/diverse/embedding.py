@@ -16,6 +16,8 @@ Vectors = NDArray[np.float32]
 DIMENSIONS = 128
 FITTED_ON = 50_000
 """Texts at most that latent directions are found from, drawn by the seed; all are then placed along them."""
+_FITTED_COUNTS = 20_000_000
+"""Counts of these at most, for long texts: 160 MB, and some copies of it."""
 
 
 class Embedding(Protocol):
@@ -49,9 +51,11 @@ class LatentSemantic:
     def vectors(self, seed: int) -> Vectors:
         """See `Embedding`."""
         counts, texts = self._counts, self._counts.texts
-        fitted_on = min(texts, FITTED_ON)
+        counts.finish()
+        mean = max(1, int(counts.holding.sum()) // texts)
+        fitted_on = min(texts, FITTED_ON, max(DIMENSIONS, _FITTED_COUNTS // mean))
         chosen = np.sort(np.random.default_rng(seed).choice(texts, fitted_on, replace=False))
-        sample = counts.rows(chosen)  # after this all texts are counted
+        sample = counts.rows(chosen)
         rarity = np.log((1 + texts) / (1 + counts.holding)).astype(np.float32) + 1
         svd = TruncatedSVD(min(DIMENSIONS, max(1, fitted_on - 1)), random_state=seed % 2**32)
         svd.fit(_weighted(sample, rarity))

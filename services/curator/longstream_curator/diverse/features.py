@@ -15,6 +15,7 @@ from sklearn.feature_extraction.text import HashingVectorizer
 FEATURES = 2**16
 """Words are hashed into so many counts: no vocabulary has to be held, whatever the languages."""
 _CHUNK = 5_000
+_CHUNK_CHARACTERS = 16_000_000
 # Scripts that put no spaces between words are taken character by character.
 _WORDS = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]|[^\W_]+")
 
@@ -33,22 +34,29 @@ class Counts:
             analyzer=words, n_features=FEATURES, alternate_sign=False, norm=None, dtype=np.float32
         )
         self._waiting: list[str] = []
+        self._characters = 0
         self._chunks: list[Path] = []
         self.texts = 0
         self.holding = np.zeros(FEATURES, dtype=np.int64)
-        """How many texts hold each word; complete once `chunks` was called."""
+        """How many texts hold each word; complete after `finish`."""
 
     def add(self, texts: Sequence[str]) -> None:
         """Count more texts."""
         self.texts += len(texts)
-        self._waiting += texts
-        while len(self._waiting) >= _CHUNK:
+        for text in texts:
+            self._waiting.append(text)
+            self._characters += len(text)
+            if len(self._waiting) >= _CHUNK or self._characters >= _CHUNK_CHARACTERS:
+                self._write()
+
+    def finish(self) -> None:
+        """Count what still waits."""
+        if self._waiting:
             self._write()
 
     def chunks(self) -> Iterator[csr_matrix]:
         """All counts, some thousand texts at a time: a row for each text."""
-        while self._waiting:
-            self._write()
+        self.finish()
         for path in self._chunks:
             with np.load(path, allow_pickle=False) as stored:
                 shape = (len(stored["starts"]) - 1, FEATURES)
@@ -73,8 +81,8 @@ class Counts:
         self._folder.cleanup()
 
     def _write(self) -> None:
-        texts, self._waiting = self._waiting[:_CHUNK], self._waiting[_CHUNK:]
-        counted = self._vectorizer.transform(texts)
+        counted = self._vectorizer.transform(self._waiting)
+        self._waiting, self._characters = [], 0
         self.holding += np.bincount(counted.indices, minlength=FEATURES)
         path = Path(self._folder.name) / f"{len(self._chunks)}.npz"
         np.savez(path, counts=counted.data, words=counted.indices, starts=counted.indptr)

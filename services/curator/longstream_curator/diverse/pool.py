@@ -14,6 +14,10 @@ from longstream_curator.diverse.embedding import Embedding
 from longstream_curator.diverse.picking import Picked, clustered, picked
 
 MAX_PICKED = 100_000
+MAX_CHARACTERS = 500_000_000
+"""Of all texts of a choice: their counts wait in files of about as many bytes at most."""
+MAX_WORK = 2_000_000_000
+"""Texts times clusters: some minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,7 @@ class Pool:
         self._sites: list[str] = []
         self._site_names: dict[str, str] = {}
         self._numbers = array("Q")
-        self._seen = self._blank = 0
+        self._seen = self._blank = self._characters = 0
 
     def add(self, items: Iterable[tuple[str, str]]) -> None:
         """Texts with their sites. Raises TooLarge for more than the pool takes."""
@@ -71,7 +75,12 @@ class Pool:
             self._known.add(known)
             self._numbers.append(self._seen - 1)
             self._sites.append(self._site_names.setdefault(site, site))
+            self._characters += len(text)
             fresh.append(text)
+        if self._characters > MAX_CHARACTERS:
+            raise TooLarge(
+                f"more than {MAX_CHARACTERS:,} characters to choose from; draw a sample, or choose in parts"
+            )
         if len(self._numbers) > self._most:
             raise TooLarge(
                 f"more than {self._most:,} texts to choose from; draw a sample, or choose in parts"
@@ -82,6 +91,9 @@ class Pool:
         """Cluster what has come, and pick. Raises InvalidInput if nothing came that could be picked."""
         if not self._numbers:
             raise InvalidInput("there is no text to choose from", field="texts")
+        if len(self._numbers) * wish.count > MAX_WORK:
+            most = MAX_WORK // len(self._numbers)
+            raise TooLarge(f"of {len(self._numbers):,} texts {most:,} can be picked at most; choose in parts")
         found = clustered(self._embedding.vectors(wish.seed), wish.count, wish.seed)
         chosen = picked(found, self._sites, wish.count, wish.most_per_site)
         return Choice(

@@ -17,14 +17,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import orjson
-
-from longstream.commands.rejections import Rejections
+from longstream.commands.rejections import TOLD, Rejections
 from longstream.data.whole import STDOUT, whole
 from longstream.errors import InvalidInput, Unavailable
+from longstream_curator.files.blocks import Record
 from longstream_curator.files.inputs import Source
 from longstream_curator.files.longest import Held, Longest, Rule, State
-from longstream_curator.files.output import as_json
 from longstream_curator.screening.screens import VERSION
 from longstream_curator.selection import Candidate, Rank, Standing
 
@@ -83,18 +81,54 @@ def check_alone(args: argparse.Namespace) -> None:
         raise InvalidInput("--shard needs --output: the file for what it keeps", field="--output")
 
 
+def check_inputs(inputs: Sequence[Source]) -> None:
+    """Raise InvalidInput for a table with columns that a kept set, which is JSON, cannot bring back as they were."""
+    for source in inputs:
+        if source.form != "parquet":
+            continue
+        import pyarrow.parquet as pq  # it takes long to import, and only Parquet needs it
+
+        schema = pq.read_schema(source.path)
+        lost = [field.name for field in schema if not _comes_back(field.type)]
+        if lost:
+            raise InvalidInput(
+                f"{source.path}: --shard cannot carry the columns {', '.join(lost)} ({schema.field(lost[0]).type}); "
+                f"convert them to text or numbers, or read everything in one run",
+                field="INPUT",
+            )
+
+
+def _comes_back(kind: Any) -> bool:
+    from pyarrow import types
+
+    if types.is_struct(kind):
+        return all(_comes_back(field.type) for field in kind)
+    if types.is_list(kind) or types.is_large_list(kind):
+        return _comes_back(kind.value_type)
+    if types.is_dictionary(kind):
+        return _comes_back(kind.value_type)
+    plain = (types.is_boolean, types.is_integer, types.is_float64, types.is_null)
+    return any(test(kind) for test in (*plain, types.is_string, types.is_large_string))
+
+
 def asked(args: argparse.Namespace, rule: Rule) -> dict[str, Any]:
     """What must be equal wherever shards of one run are read or merged."""
     words = {name: getattr(args, name) for name in _WORDS}
     against = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in args.against]
-    screens = VERSION if rule.screening is not None else ""
     return {
         **words,
         "metric": rule.metric.version,
+        "nltk_data": _digest_of(args.nltk_data),
         "reserve": rule.reserve,
         "against": against,
-        "screens": screens,
+        "screens": VERSION if rule.screening is not None else "",
     }
+
+
+def _digest_of(folder: Path | None) -> str:
+    """Of all files below it; a metric's version tells only whether there are any."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder is not None else []
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest() if files else ""
 
 
 def kept_sets(patterns: Sequence[str]) -> list[Path]:
@@ -118,6 +152,27 @@ class Part:
     """All of the run, this shard's and others'."""
     state: State
     rejections: Rejections
+
+    def document(self) -> dict[str, Any]:
+        """What was read and kept, as plain values."""
+        return {
+            "shard": self.shard.number,
+            "of": self.shard.of,
+            "inputs": sum(self.shard.has(number) for number in range(len(self.inputs))),
+            "seen": self.state.seen,
+            "counted": self.state.counted,
+            "kept": sum(map(len, self.state.kept.values())),
+            **self.rejections.document(),
+        }
+
+    def text(self, output: str) -> str:
+        """The same for people."""
+        told = self.document()
+        first = (
+            f"shard {told['shard']} of {told['of']}: kept {told['kept']:,} of {told['seen']:,} "
+            f"from {told['inputs']:,} inputs"
+        )
+        return "\n".join([first, *self.rejections.lines(), f"written to {output}"])
 
 
 def write_part(part: Part, output: str) -> None:
@@ -163,7 +218,7 @@ def merge(
         seen[part.shard.number], inputs, of = path, part.inputs, part.shard.of
         longest.merge(part.state)
         rejections.reasons.update(part.rejections.reasons)
-        rejections.told += part.rejections.told
+        rejections.told += part.rejections.told[: TOLD - len(rejections.told)]
     if missing := sorted(set(range(of)) - seen.keys()):
         raise Unavailable(
             f"of {of} shards {', '.join(map(str, missing[:10]))} are missing; merge when they are there"
@@ -183,15 +238,15 @@ def _line(stratum: str, held: Held) -> bytes:
         "standing": one.standing,
         "response": held.response,
         # As its author wrote it, numbers and escapes included; a table's row has no such form.
-        "record": record.decode() if isinstance(record, bytes) else dict(record),
+        "record": record.decode("utf-8", "surrogateescape") if isinstance(record, bytes) else dict(record),
     }
-    return json.dumps(fields, ensure_ascii=False, default=as_json).encode() + b"\n"
+    return json.dumps(fields).encode() + b"\n"  # escaped, so that what is no Unicode comes back too
 
 
 def _read(path: Path, asked: Mapping[str, Any]) -> Part:
     try:
         with path.open("rb") as file:
-            head = orjson.loads(file.readline())
+            head = json.loads(file.readline())
             if head["form"] != _FORM:
                 raise ValueError(head["form"])
             kept = _kept(file)
@@ -229,7 +284,7 @@ def _part(head: dict[str, Any], kept: dict[str, list[Held]], asked: Mapping[str,
 def _kept(lines: Iterator[bytes]) -> dict[str, list[Held]]:
     found: dict[str, list[Held]] = {}
     for line in lines:
-        fields = orjson.loads(line)
+        fields = json.loads(line)
         record = fields["record"]
         candidate = Candidate(
             id=f"{fields['source']}/{fields['place']}",
@@ -240,9 +295,13 @@ def _kept(lines: Iterator[bytes]) -> dict[str, list[Held]]:
             had_duplicates=fields["twins"],
             standing=Standing(*fields["standing"]),
         )
-        held = Held(candidate, fields["response"], record.encode() if isinstance(record, str) else record)
+        held = Held(candidate, fields["response"], _record(record))
         found.setdefault(fields["stratum"], []).append(held)
     return found
+
+
+def _record(told: str | dict[str, Any]) -> Record:
+    return told.encode("utf-8", "surrogateescape") if isinstance(told, str) else told
 
 
 def _plain(value: Any) -> Any:
