@@ -58,7 +58,8 @@ class LatentSemantic:
         sample = counts.rows(chosen)
         rarity = np.log((1 + texts) / (1 + counts.holding)).astype(np.float32) + 1
         svd = TruncatedSVD(min(DIMENSIONS, max(1, fitted_on - 1)), random_state=seed % 2**32)
-        svd.fit(_weighted(sample, rarity))
+        with np.errstate(divide="ignore", invalid="ignore"):  # shares of no variance, which nobody asks for
+            svd.fit(_weighted(sample, rarity))
         parts = [svd.transform(_weighted(chunk, rarity)) for chunk in counts.chunks()]
         return unit(np.concatenate(parts))
 
