@@ -96,12 +96,13 @@ def test_a_client_that_begins_anew_in_the_midst_of_a_commit_wrote_nothing_and_it
         def after_a_failed_batch(producer: KafkaProducer, output: Output) -> Any:
             monkeypatch.setattr(transactions, "send", real)
             sent = real(producer, output)
-            sent.get(timeout=20)  # one that is under way while the epoch is raised may keep it from being raised
+            sent.get(timeout=20)
             manager = producer._transaction_manager
             manager.bump_producer_id_and_epoch()
             until = time.monotonic() + 20.0
             while manager._current_state.name != "READY":
-                assert time.monotonic() < until
+                assert time.monotonic() < until, manager._current_state
+                producer._sender.wakeup()  # which raises the epoch itself where a batch has failed
                 time.sleep(0.01)
             return sent
 
