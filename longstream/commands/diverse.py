@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from longstream.client import Client
 from longstream.commands.terminal import TerminalLine
 from longstream.data import Document, Item, Pair
 from longstream.errors import InvalidInput
+from longstream.ids import digest
 from longstream.v1 import curator_pb2 as pb
 
 _KIND = "diverse"
@@ -43,15 +43,14 @@ class Chosen:
     """Documents to send, known by their texts, so that a source may be read again in any order."""
 
     answer: pb.SelectDiverseResponse
-    _texts: set[bytes]
+    _texts: set[str]
 
     def take(self, items: Iterable[Item]) -> Iterator[Item]:
         """Those that were chosen, each text once; and what could not be sent, for its rejection to be told."""
         for item in items:
-            if not isinstance(item, Document) or not _sendable(item):
-                yield item
-            elif (known := _digest(item)) in self._texts:
-                self._texts.discard(known)
+            key = _key(item) if isinstance(item, Document) else None
+            if key is None or key in self._texts:
+                self._texts.discard(key or "")
                 yield item
 
     def document(self) -> dict[str, Any]:
@@ -86,16 +85,16 @@ class _Sent:
     """What was sent to be chosen from, as it goes out."""
 
     terminal: TerminalLine
-    digests: list[bytes] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
 
     def of(self, items: Iterable[Item]) -> Iterator[tuple[str, str]]:
         for item in items:
             if isinstance(item, Pair):
                 raise InvalidInput("--select is for documents, and a source brings pairs", field="--select")
-            if isinstance(item, Document) and _sendable(item):
-                self.digests.append(_digest(item))
+            if isinstance(item, Document) and (key := _key(item)) is not None:
+                self.keys.append(key)
                 yield item.text, _site(item)
-                self.terminal.show(lambda: f"choosing: {len(self.digests):,} documents read")
+                self.terminal.show(lambda: f"choosing: {len(self.keys):,} documents read")
 
 
 def choose(
@@ -107,16 +106,16 @@ def choose(
     """Have the curator choose among all documents. read: reads the sources from their beginning."""
     sent = _Sent(terminal)
     answer = services.select_diverse(sent.of(read()), wish)
-    return Chosen(answer, {sent.digests[one.index] for one in answer.picked})
+    return Chosen(answer, {sent.keys[one.index] for one in answer.picked})
 
 
-def _sendable(document: Document) -> bool:
+def _key(document: Document) -> str | None:
+    """Equal for equal texts; None for one that cannot be sent."""
     try:
         check_size(document.text, _LIMITS)
-        document.text.encode()
+        return digest("text", document.text)
     except (InvalidInput, UnicodeError):
-        return False
-    return True
+        return None
 
 
 def _site(document: Document) -> str:
@@ -126,7 +125,3 @@ def _site(document: Document) -> str:
     except ValueError:
         host = None
     return host or document.source
-
-
-def _digest(document: Document) -> bytes:
-    return hashlib.blake2b(document.text.encode(), digest_size=16).digest()

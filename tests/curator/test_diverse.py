@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.preprocessing import normalize
 
 from longstream.client import Addresses, Client
 from longstream.errors import DeadlineExceeded, InvalidInput, Overloaded, TooLarge
@@ -20,7 +21,7 @@ from longstream.v1 import curator_pb2 as pb
 from longstream_curator.diverse import embedding, features, picking
 from longstream_curator.diverse import pool as pool_module
 from longstream_curator.diverse.call import DiverseSelection, embedding_of
-from longstream_curator.diverse.embedding import Encoded, LatentSemantic, Vectors, unit
+from longstream_curator.diverse.embedding import Encoded, LatentSemantic, Vectors
 from longstream_curator.diverse.features import Counts, words
 from longstream_curator.diverse.picking import Clustered, clustered, picked
 from longstream_curator.diverse.pool import Choice, Pool, Wish
@@ -120,7 +121,7 @@ def test_as_many_as_there_can_be_are_picked_each_once(
 
 
 def test_each_is_nearest_to_the_centre_of_its_own_cluster() -> None:
-    vectors = unit(np.random.default_rng(0).normal(size=(300, 8)))
+    vectors = normalize(np.random.default_rng(0).normal(size=(300, 8)))
     found = clustered(vectors, 12, 0)
     centres = np.stack([vectors[found.labels == label].mean(axis=0) for label in range(12)])
     assert np.allclose(found.distances, np.linalg.norm(vectors - centres[found.labels], axis=1), atol=0.02)
@@ -144,7 +145,7 @@ def test_the_weights_are_tf_idf_as_scikit_learn_has_them(monkeypatch: pytest.Mon
     counts = ours._counts
     whole = counts._vectorizer.transform(items)
     weighted = TfidfTransformer(sublinear_tf=True).fit_transform(whole)
-    reference = unit(TruncatedSVD(4, random_state=0).fit(weighted).transform(weighted))
+    reference = normalize(TruncatedSVD(4, random_state=0).fit(weighted).transform(weighted))
     assert np.allclose(ours.vectors(0), reference, atol=1e-3)
     folder = Path(counts._folder.name)
     assert len(list(folder.iterdir())) == 6

@@ -143,8 +143,9 @@ def _choose(args: argparse.Namespace, rule: Rule) -> int:
     """Read the inputs, or those of a shard."""
     shard = shard_of(args.shard) if args.shard else None
     inputs = sources(args.inputs)
+    mine = [source for number, source in enumerate(inputs) if shard is None or shard.has(number)]
     if shard is not None:
-        check_inputs(inputs)
+        check_inputs(mine)
     curation = Curation(
         longest=Longest(rule),
         name=args.field,
@@ -152,8 +153,7 @@ def _choose(args: argparse.Namespace, rule: Rule) -> int:
         explanation=Explanation(args.explain) if args.explain else None,
     )
     terminal = TerminalLine(sys.stderr)
-    sizes = [source.size for number, source in enumerate(inputs) if shard is None or shard.has(number)]
-    progress = Progress(sum(sizes), terminal)
+    progress = Progress(sum(source.size for source in mine), terminal)
     try:
         curate(inputs, curation, progress, shard)
     finally:

@@ -64,9 +64,8 @@ def embedding_of(model: Path | None) -> Callable[[], Embedding]:
     if model is None:
         return LatentSemantic
     try:
-        from longstream.llm.sentences import (
-            SentenceEncoder,  # it loads torch, which the curator's image has not
-        )
+        # It loads torch, which the curator's image has not.
+        from longstream.llm.sentences import SentenceEncoder
     except ImportError as error:
         raise InvalidInput(
             f"CURATOR_EMBEDDING_MODEL needs torch and transformers, which are not installed here ({error}): install "

@@ -7,8 +7,9 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfTransformer
+from sklearn.preprocessing import normalize
 
 from longstream_curator.diverse.features import Counts
 
@@ -56,12 +57,15 @@ class LatentSemantic:
         fitted_on = min(texts, FITTED_ON, max(DIMENSIONS, _FITTED_COUNTS // mean))
         chosen = np.sort(np.random.default_rng(seed).choice(texts, fitted_on, replace=False))
         sample = counts.rows(chosen)
-        rarity = np.log((1 + texts) / (1 + counts.holding)).astype(np.float32) + 1
+        weights = TfidfTransformer(sublinear_tf=True)
+        weights.idf_ = (
+            np.log((1 + texts) / (1 + counts.holding)) + 1
+        )  # as it would find it, had it all at once
         svd = TruncatedSVD(min(DIMENSIONS, max(1, fitted_on - 1)), random_state=seed % 2**32)
         with np.errstate(divide="ignore", invalid="ignore"):  # shares of no variance, which nobody asks for
-            svd.fit(_weighted(sample, rarity))
-        parts = [svd.transform(_weighted(chunk, rarity)) for chunk in counts.chunks()]
-        return unit(np.concatenate(parts))
+            svd.fit(weights.transform(sample))
+        parts = [svd.transform(weights.transform(chunk)) for chunk in counts.chunks()]
+        return _unit(parts)
 
     def close(self) -> None:
         """See `Embedding`."""
@@ -84,25 +88,14 @@ class Encoded:
     def vectors(self, seed: int) -> Vectors:
         """See `Embedding`; nothing is drawn."""
         del seed
-        return unit(np.concatenate(self._parts))
+        return _unit(self._parts)
 
     def close(self) -> None:
         """See `Embedding`."""
         self._parts.clear()
 
 
-def unit(vectors: NDArray[np.floating]) -> Vectors:
-    """The rows at length 1; those without any direction stay zeros."""
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: Vectors = np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0)
-    return scaled.astype(np.float32, copy=False)
-
-
-def _weighted(counts: csr_matrix, rarity: NDArray[np.float32]) -> csr_matrix:
-    """TF-IDF, a word that comes often counting by the logarithm, rows at length 1."""
-    weights = (1 + np.log(counts.data)) * rarity[counts.indices]
-    squares = np.zeros(counts.shape[0], dtype=np.float32)
-    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    np.add.at(squares, rows, weights**2)
-    lengths = np.sqrt(np.where(squares > 0, squares, 1))
-    return csr_matrix((weights / lengths[rows], counts.indices, counts.indptr), shape=counts.shape)
+def _unit(parts: Sequence[Vectors]) -> Vectors:
+    """All rows at length 1; those without any direction stay zeros."""
+    rows: Vectors = normalize(np.concatenate(parts)).astype(np.float32, copy=False)
+    return rows

@@ -26,7 +26,7 @@ def words(text: str) -> list[str]:
 
 
 class Counts:
-    """The counts of texts in the order in which they came; a context, whose end deletes the files."""
+    """The counts of texts in the order in which they came, in files until `close`."""
 
     def __init__(self) -> None:
         self._folder = TemporaryDirectory(prefix="longstream-diverse-")

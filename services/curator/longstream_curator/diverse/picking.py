@@ -59,9 +59,8 @@ def clustered(vectors: Vectors, count: int, seed: int) -> Clustered:
     centres, _ = kmeans_plusplus(vectors, n_local_trials=trials, **drawn)
     means = kind(init=centres, n_init=1, max_iter=_STEPS, **drawn)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", ConvergenceWarning
-        )  # fewer different texts than clusters: some stay empty
+        # Fewer different texts than clusters: some stay empty.
+        warnings.simplefilter("ignore", ConvergenceWarning)
         means.fit(vectors)
     labels: NDArray[np.int32] = means.labels_.astype(np.int32)
     parts = [

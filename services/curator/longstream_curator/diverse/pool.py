@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from longstream.errors import InvalidInput, TooLarge
+from longstream.ids import digest
 from longstream_curator.diverse.embedding import Embedding
 from longstream_curator.diverse.picking import Picked, clustered, picked
 
@@ -55,7 +55,7 @@ class Pool:
         """most: texts that are taken at most."""
         self._embedding = embedding
         self._most = most
-        self._known: set[bytes] = set()
+        self._known: set[str] = set()
         self._sites: list[str] = []
         self._site_names: dict[str, str] = {}
         self._numbers = array("Q")
@@ -69,7 +69,7 @@ class Pool:
             if not any(map(str.isalnum, text)):
                 self._blank += 1
                 continue
-            known = hashlib.blake2b(text.encode(), digest_size=16).digest()
+            known = digest("text", text)
             if known in self._known:
                 continue
             self._known.add(known)

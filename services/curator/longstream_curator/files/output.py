@@ -51,7 +51,7 @@ def _lines(chosen: Iterable[Chosen]) -> Iterator[bytes]:
             added = json.dumps(ours).encode()
             yield raw.rstrip()[:-1].rstrip() + (b", " if known else b"") + added[1:] + b"\n"
         else:
-            yield json.dumps(_fields(one), ensure_ascii=False, default=as_json).encode() + b"\n"
+            yield json.dumps(_fields(one), ensure_ascii=False, default=_as_json).encode() + b"\n"
 
 
 def _fields(one: Chosen) -> dict[str, Any]:
@@ -61,8 +61,7 @@ def _fields(one: Chosen) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if name not in ours} | ours
 
 
-def as_json(value: object) -> str:
-    """What JSON has no form for, as text. Raises InvalidInput for what has none either."""
+def _as_json(value: object) -> str:
     if isinstance(value, date | datetime | time):
         return value.isoformat()
     raise InvalidInput(

@@ -27,23 +27,8 @@ from longstream_curator.screening.screens import VERSION
 from longstream_curator.selection import Candidate, Rank, Standing
 
 _FORM = "longstream kept set 1"
-_WORDS = (
-    *(
-        "k",
-        "dedup",
-        "max_length",
-        "field",
-        "by",
-        "seed",
-        "strata",
-        "share",
-        "quota",
-        "screen",
-        "languages",
-        "licences",
-    ),
-    *("most_pii", "ngram", "near_duplicates"),
-)
+_RANKING = ("k", "dedup", "max_length", "field", "by", "seed", "strata", "share", "quota")
+_SCREENING = ("screen", "languages", "licences", "most_pii", "ngram", "near_duplicates")
 """Options that must be the same for every shard and for the merging."""
 
 
@@ -113,7 +98,7 @@ def _comes_back(kind: Any) -> bool:
 
 def asked(args: argparse.Namespace, rule: Rule) -> dict[str, Any]:
     """What must be equal wherever shards of one run are read or merged."""
-    words = {name: getattr(args, name) for name in _WORDS}
+    words = {name: getattr(args, name) for name in (*_RANKING, *_SCREENING)}
     against = [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in args.against]
     return {
         **words,
@@ -199,7 +184,7 @@ def write_part(part: Part, output: str) -> None:
 
 
 def merge(
-    paths: Sequence[Path], asked: Mapping[str, Any], longest: Longest
+    paths: Sequence[Path], options: Mapping[str, Any], longest: Longest
 ) -> tuple[list[Source], Rejections]:
     """Take in what the shards kept; returns the run's inputs and rejections.
 
@@ -208,7 +193,7 @@ def merge(
     rejections, inputs, seen = Rejections(), None, dict[int, Path]()
     of = 0
     for path in paths:
-        part = _read(path, asked)
+        part = _read(path, options)
         if inputs not in (None, part.inputs) or of not in (0, part.shard.of):
             raise InvalidInput(
                 f"{path} is of another run than {paths[0]}: other inputs, or another number of shards"
@@ -243,7 +228,7 @@ def _line(stratum: str, held: Held) -> bytes:
     return json.dumps(fields).encode() + b"\n"  # escaped, so that what is no Unicode comes back too
 
 
-def _read(path: Path, asked: Mapping[str, Any]) -> Part:
+def _read(path: Path, options: Mapping[str, Any]) -> Part:
     try:
         with path.open("rb") as file:
             head = json.loads(file.readline())
@@ -252,16 +237,18 @@ def _read(path: Path, asked: Mapping[str, Any]) -> Part:
             kept = _kept(file)
             if sum(map(len, kept.values())) != head["kept"]:
                 raise ValueError("lines are missing")
-            return _part(head, kept, asked, path)
+            return _part(head, kept, options, path)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(
             f"{path} is no kept set of `longstream curate --shard` ({type(error).__name__})"
         ) from error
 
 
-def _part(head: dict[str, Any], kept: dict[str, list[Held]], asked: Mapping[str, Any], path: Path) -> Part:
+def _part(head: dict[str, Any], kept: dict[str, list[Held]], options: Mapping[str, Any], path: Path) -> Part:
     theirs = head["asked"]
-    if differing := sorted(name for name in {*asked, *theirs} if _plain(asked.get(name)) != theirs.get(name)):
+    if differing := sorted(
+        name for name in {*options, *theirs} if _plain(options.get(name)) != theirs.get(name)
+    ):
         names = ", ".join(differing)
         raise InvalidInput(f"{path} was made with another {names}; give the options that it was made with")
     state = State(
