@@ -58,9 +58,8 @@ class LatentSemantic:
         chosen = np.sort(np.random.default_rng(seed).choice(texts, fitted_on, replace=False))
         sample = counts.rows(chosen)
         weights = TfidfTransformer(sublinear_tf=True)
-        weights.idf_ = (
-            np.log((1 + texts) / (1 + counts.holding)) + 1
-        )  # as it would find it, had it all at once
+        # As it would find it, had it all at once; in its own precision, which takes half the memory.
+        weights.idf_ = (np.log((1 + texts) / (1 + counts.holding)) + 1).astype(np.float32)
         svd = TruncatedSVD(min(DIMENSIONS, max(1, fitted_on - 1)), random_state=seed % 2**32)
         with np.errstate(divide="ignore", invalid="ignore"):  # shares of no variance, which nobody asks for
             svd.fit(weights.transform(sample))
