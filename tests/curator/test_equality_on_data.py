@@ -17,6 +17,7 @@ import pytest
 from longstream_curator.files.blocks import Block, json_blocks
 from longstream_curator.files.longest import Longest, Rule
 from longstream_curator.length import METRICS, Metric, metric
+from longstream_curator.nltk_words import NltkWords
 from longstream_curator.selection import Dedup
 from longstream_curator.tokens import Tokens
 from tests.support.sentencepiece_model import a_model
@@ -121,3 +122,10 @@ def test_the_data_is_what_its_authors_say(test_data: Path) -> None:
     whole = json.loads((test_data / "alpaca/random_9k.json").read_bytes())
     assert (len(whole), len({answer(record) for record in whole})) == (9_229, 9_117)
     assert len(records(test_data / "alpaca/random_9k.json")) == 9_225
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_words_are_counted_as_by_every_rule(test_data: Path, file: str) -> None:
+    words = NltkWords(None)
+    texts = [answer(record) for record in records(test_data / file)]
+    assert [text for text in texts if words.count(text) != words.count_by_rules(text)] == []

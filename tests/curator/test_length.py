@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from longstream.errors import InvalidInput
 from longstream_curator.length import METRICS, Length, Metric, measure, metric
@@ -23,6 +27,7 @@ def test_each_metric_counts_its_own_unit(name: str, length: int) -> None:
 def test_no_plain_bound_is_below_its_count(name: str, text: str) -> None:
     chosen = metric(name)
     assert chosen.upper_bound(text) >= chosen.count(text)
+    assert all(chosen.upper_bounds([text, "a", text]) >= [chosen.count(text), 1, chosen.count(text)])
 
 
 def test_metric_names_are_those_of_the_pipeline_file() -> None:
@@ -46,6 +51,9 @@ class Refusing:
     def upper_bound(self, text: str, floor: int = 0) -> int:
         assert floor == 4
         return len(text)
+
+    def upper_bounds(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        raise AssertionError("of a single text")
 
 
 def test_a_text_below_the_floor_is_never_counted() -> None:

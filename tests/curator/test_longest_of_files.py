@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longstream_curator.files import blocks
+from longstream_curator.files import longest as running
 from longstream_curator.files.blocks import Block, json_blocks
 from longstream_curator.files.longest import ALL, Longest, Rule
 from longstream_curator.length import Metric, metric
@@ -42,9 +43,15 @@ def exhaustively(files: Sequence[Sequence[str]], by: Metric, k: int, most: int, 
     return kept
 
 
-def chosen(longest: Longest, parts: Sequence[tuple[int, Block]]) -> Kept:
-    for source, block in parts:
-        longest.take(source, block)
+def chosen(
+    longest: Longest, parts: Sequence[tuple[int, Block]], waiting: int = running.WAITING_BYTES
+) -> Kept:
+    before, running.WAITING_BYTES = running.WAITING_BYTES, waiting
+    try:
+        for source, block in parts:
+            longest.take(source, block)
+    finally:
+        running.WAITING_BYTES = before
     return [(one.length, one.source, one.place) for one in longest.selected().chosen]
 
 
@@ -67,6 +74,7 @@ class Case:
     name: str
     k: int
     block_bytes: int
+    waiting_bytes: int
     once: bool
     most: int | None
 
@@ -77,6 +85,7 @@ CASES = st.builds(
     name=st.sampled_from(sorted(METRICS)),
     k=st.sampled_from([1, 2, 5, 30, ALL]),
     block_bytes=st.sampled_from([1, 60, 10_000]),
+    waiting_bytes=st.sampled_from([1, 200, 10_000]),
     once=st.booleans(),
     most=st.sampled_from([10, None]),
 )
@@ -90,7 +99,7 @@ def test_they_are_those_of_an_exhaustive_sort(case: Case, order: Random) -> None
     dedup: Dedup = "response" if case.once else "off"
     longest = Longest(Rule(metric=METRICS[case.name], k=case.k, dedup=dedup, max_length=case.most))
     expected = exhaustively(case.files, METRICS[case.name], case.k, case.most or 10**9, case.once)
-    assert chosen(longest, parts) == expected
+    assert chosen(longest, parts, case.waiting_bytes) == expected
 
 
 def test_most_responses_are_never_counted() -> None:

@@ -29,11 +29,12 @@ _RUN = r"(?:-{2,}|\.{2,}|(?:\.\s){2,}\.)"
 _WORD = re.compile(
     rf"{_RUN}|[^\s(\"`{{\[:;&#*@)}}\]\-,]\S*?(?=\s|$|{_NEVER_IN_WORD}|{_RUN}|,(?:$|\s|{_NEVER_IN_WORD}|{_RUN}))|\S"
 )
-_MAY_END = re.compile(rf"[.?!](?={_NEVER_IN_WORD}|\s+\S)")
+MAY_END = re.compile(rf"[.?!](?={_NEVER_IN_WORD}|\s+\S)")
 _NEXT = re.compile(r"\s+(\S+)")
 # Marks that close a sentence although they stand behind its end.
 _CLOSING = re.compile(r"[\"')\]}]+?(?:\s+|(?=--)|$)", re.MULTILINE)
-_CLOSERS = frozenset("\"')]}")
+CLOSERS = "\"')]}"
+"""Marks of these that white space follows belong to the sentence that ended before them."""
 END_MARKS = "])}>\"'»”’"
 """What may stand between the last full stop and the end of a sentence, for whoever counts its words."""
 _NUMERIC = re.compile(r"^-?[.,]?\d[\d,.-]*\.?$")
@@ -41,7 +42,6 @@ _DOTS = re.compile(r"\.{2,}")
 _INITIAL = re.compile(r"[^\W\d]\.")
 END_MARKS_AND_SPACES = END_MARKS + "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 _RARE_SPACES = "\t\r\v\f"
-_PLAIN = -1
 _PAUSES = frozenset(";:,.!?")
 
 
@@ -58,61 +58,49 @@ class Parameters:
 class Punkt:
     """Splits texts into sentences."""
 
-    def __init__(self, parameters: Parameters, apart: frozenset[str] = frozenset()) -> None:
-        """apart: words whose sentences are never joined, see `sentences_joined`."""
+    def __init__(self, parameters: Parameters) -> None:
         self._known = parameters
         # A plain word before a full stop ends a sentence, unless it is one of these.
         self._special = parameters.abbreviations | {first for first, _ in parameters.collocations}
-        self._never_plain = self._special | apart
-        self._apart = re.compile("|".join(map(re.escape, sorted(apart))) or "(?!)", re.IGNORECASE)
+        self.behind_numbers = sorted(second for first, second in parameters.collocations if first == _NUMBER)
+        """Beginnings of words that a sentence may go on with behind a number's full stop."""
 
     def sentences(self, text: str) -> Iterator[str]:
         """The sentences, without the white space between them; together they hold every other character."""
-        return (text[start:stop] for start, stop, _ in _with_closers(text, self._spans(text, join=False)))
+        return (text[start:stop] for start, stop in _with_closers(text, self._spans(text)))
 
-    def sentences_joined(self, text: str) -> Iterator[tuple[str, int]]:
-        """The same, where sentences that end plainly are joined with the next; and at how many full stops that was.
-
-        Plainly is: white space behind the mark, then nothing that could close the sentence; and before a full stop a
-        letter or digit, in a word that has neither an apostrophe nor one of the words of `apart` in it.
-        """
-        spans = _with_closers(text, self._spans(text, join=True))
-        return ((text[start:stop], stops) for start, stop, stops in spans)
-
-    def _spans(self, text: str, *, join: bool) -> Iterator[tuple[int, int, int]]:
-        """Start, stop, and full stops inside at which sentences were joined."""
-        start = stops = 0
-        for mark, word in _possible_ends(text, self._never_plain if join else None):
-            if word == _PLAIN:
-                stops += 1
-                continue
+    def _spans(self, text: str) -> Iterator[tuple[int, int]]:
+        start = 0
+        for mark, word in _possible_ends(text):
             end = mark + 1
-            following = _NEXT.match(text, end)
-            if not self._breaks(text, word, end, following.end() if following else end + 1):
-                continue
-            if join and following and text[following.start(1)] not in END_MARKS:
-                if text[mark] != ".":
-                    continue
-                if self._is_plain(text[word:mark]):
-                    stops += 1
-                    continue
-            yield start, end, stops
-            start, stops = following.start(1) if following else end, 0
-        yield start, len(text.rstrip()), stops
+            if self.breaks(text, word, end):
+                yield start, end
+                following = _NEXT.match(text, end)
+                start = following.start(1) if following else end
+        yield start, len(text.rstrip())
 
-    def _is_plain(self, word: str) -> bool:
-        return word[-1:].isalnum() and "'" not in word and not self._apart.search(word)
-
-    def _breaks(self, text: str, start: int, end: int, context_end: int) -> bool:
-        """Whether a sentence ends between the word from start and what follows it."""
+    def breaks(self, text: str, start: int, end: int) -> bool:
+        """Whether a sentence ends at end, behind the word from start and its mark, before what follows it."""
         if text[end - 1] != ".":
             return True
         word = text[start : end - 1]
         if word.isalpha() and len(word) > 1 and word.lower() not in self._special:
             return True
+        following = _NEXT.match(text, end)
         # Lines apart: a run of marks does not go on in the next one.
-        words = [found for line in text[start:context_end].split("\n") for found in _WORD.findall(line)]
+        lines = text[start : following.end() if following else end + 1].split("\n")
+        words = [found for line in lines for found in _WORD.findall(line)]
         return any(self._ends(first, second) for first, second in pairwise(words))
+
+    def always_ends(self, word: str) -> bool:
+        """Whether a word's full stop ends a sentence whatever follows, if only white space or a mark is behind it."""
+        bare = word[:-1]
+        if bare.isalpha() and len(bare) > 1 and bare.lower() not in self._special:
+            return True
+        last = (_WORD.findall(word) or [""])[-1]
+        kind = _without_stop(_kind(last))
+        special = kind == _NUMBER or kind in self._special or _INITIAL.fullmatch(last) is not None
+        return last.endswith(".") and not special and self._by_itself(last) == (False, True)
 
     def _ends(self, word: str, following: str) -> bool:
         return word in {"?", "!"} or (word.endswith(".") and self._stop_ends(word, following))
@@ -162,18 +150,13 @@ class Punkt:
         return word[0].islower() and (bool(context & _ANY_UPPER) or not context & _START_LOWER)
 
 
-def _possible_ends(text: str, never_plain: frozenset[str] | None) -> Iterator[tuple[int, int]]:
-    """Every mark that may end a sentence, of marks in one word the last, and where the word before it starts.
-
-    never_plain: where given, the place of a word is _PLAIN if it is one of ASCII letters alone, and none of these,
-    and if after its full stop comes a space or line break, and then nothing that could close a sentence; and
-    other marks behind such words are left out. This is most of what a text has, and here it costs least.
-    """
+def _possible_ends(text: str) -> Iterator[tuple[int, int]]:
+    """Every mark that may end a sentence, of marks in one word the last, and where the word before it starts."""
     rare = [space for space in _RARE_SPACES if space in text]
     mark = -1  # the last mark seen, not given yet
     word = since = 0
     find = text.rfind
-    for match in _MAY_END.finditer(text):
+    for match in MAY_END.finditer(text):
         here = match.start()
         space = find(" ", since, here)
         if (newline := find("\n", max(space, since), here)) >= 0:
@@ -183,44 +166,29 @@ def _possible_ends(text: str, never_plain: frozenset[str] | None) -> Iterator[tu
         begun = space + 1 if space > since else word
         if begun >= mark >= 0:
             yield mark, word
-        since, word = here, begun
-        if (
-            never_plain is not None
-            and text[here + 1] in " \n"
-            and text[here + 2] not in END_MARKS_AND_SPACES
-            and (before := text[begun:here]).isalpha()
-            and before.isascii()
-            and len(before) > 1
-            and before.lower() not in never_plain
-        ):
-            # White space follows, so no later mark can be in the same word.
-            mark = -1
-            if text[here] == ".":
-                yield here, _PLAIN
-        else:
-            mark = here
+        since, word, mark = here, begun, here
     if mark >= 0:
         yield mark, word
 
 
-def _with_closers(text: str, spans: Iterator[tuple[int, int, int]]) -> Iterator[tuple[int, int, int]]:
+def _with_closers(text: str, spans: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Spans with the marks that close them, which are found at the beginning of the next."""
     moved = 0  # how much of a span's beginning belongs to the one before
-    last: tuple[int, int, int] | None = None
+    last: tuple[int, int] | None = None
     for span in spans:
         if last is not None:
-            start, stop, stops = last
+            start, stop = last
             closing = None
-            if text[span[0] : span[0] + 1] in _CLOSERS:
+            if text[span[0]] in CLOSERS:
                 closing = _CLOSING.match(text, span[0], span[1])
             if closing is not None:
                 stop = span[0] + len(closing.group().rstrip())
             if start + moved < stop:
-                yield start + moved, stop, stops
+                yield start + moved, stop
             moved = closing.end() - span[0] if closing is not None else 0
         last = span
     if last is not None and last[0] + moved < last[1]:
-        yield last[0] + moved, last[1], last[2]
+        yield last[0] + moved, last[1]
 
 
 def _kind(word: str) -> str:

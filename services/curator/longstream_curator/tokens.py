@@ -15,9 +15,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from longstream.errors import InvalidInput, NotFound
 
@@ -62,6 +66,10 @@ class Tokens:
     def upper_bound(self, text: str, floor: int = 0) -> int:
         """Of bytes, each a token by itself, or of a counted beginning and the bytes of the rest."""
         return self._encoder.upper_bound(text, floor)
+
+    def upper_bounds(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Of bytes."""
+        return np.fromiter((self._encoder.upper_bound(text, 0) for text in texts), np.int64, len(texts))
 
 
 class _Encoder(Protocol):

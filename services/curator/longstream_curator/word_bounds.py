@@ -8,6 +8,11 @@ often as it occurs. Hypothesis attacks both bounds (tests/curator/test_nltk_word
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
 from longstream_curator.treebank import IN_CONTRACTIONS
 
 _SPACES = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "
@@ -24,7 +29,11 @@ def _classes(of: dict[bytes, str], others: str) -> bytes:
     return bytes(table)
 
 
-_ROUGHLY = _classes({_SPACES: " ", _LETTERS_AND_DIGITS: "a"}, "*")
+# Roughly every byte but these is a mark; n, t and m have classes of their own.
+_ROUGHLY = _classes(
+    {_SPACES: "\0", _LETTERS_AND_DIGITS: "\2", b"nN": "\3", b"tT": "\4", b"mM": "\5"}, others="\1"
+)
+_GROUP_BYTES = 256 * 1024
 _CLOSELY = _classes({bytes(range(128)): "a", _SPACES: " ", _MARKS: "*", b".": "."}, "u")
 _RUNS = _classes({b" *": " "}, "a")
 # Unicode quotation marks (U+2018 to U+201E, « and ») and white space beyond ASCII, by their first bytes.
@@ -34,25 +43,38 @@ _CONTRACTIONS = tuple(part.encode() for part in IN_CONTRACTIONS)
 _APOSTROPHE_CONTRACTIONS = (b"'tis", b"'twas", b"d'ye", b"more'n")
 
 
-def rough_bound(text: str, floor: int) -> int:
-    """Never below the number of word tokens, in English about a fifth above it; a few passes over the bytes.
+def rough_bounds(texts: Sequence[str]) -> NDArray[np.int64]:
+    """Never below the number of word tokens of each, in English about a fifth above it; a few passes over the bytes.
 
     Here every byte but ASCII letters, digits and white space is a mark, and a word, and so is each run between marks
-    and spaces, one more than these at most; they are counted where that would reach the floor. Within a run only
-    contractions are cut that have no apostrophe: with one, the apostrophe, which was counted as a word, is part of one.
-    They take six bytes with what parts them, and are looked for where so many would reach the floor.
+    and spaces. Within a run only contractions are cut that have no apostrophe: with one, the apostrophe, which was
+    counted as a word, is part of one. Each of these has two n, m or t side by side, and every such pair is counted.
     """
-    raw = text.encode("utf-8", "surrogatepass")
-    classes = raw.translate(_ROUGHLY)
-    marks = classes.count(b"*")
-    total = 2 * marks + classes.count(b" ") + 1
-    most = len(raw) // 6 + 1
-    if total + most < floor:
-        return total + most
-    total = marks + _runs(classes)
-    if not total < floor <= total + most:
-        return total + most
-    return total + sum(map(raw.lower().count, _CONTRACTIONS))
+    groups = [_rough_bounds_of(group) for group in _groups(texts)]
+    return np.concatenate(groups) if groups else np.zeros(0, np.int64)
+
+
+def _groups(texts: Sequence[str]) -> Iterator[list[bytes]]:
+    """UTF-8 of each text, in groups that the processor's cache holds."""
+    group, size = list[bytes](), 0
+    for text in texts:
+        raw = text.encode("utf-8", "surrogatepass")
+        group.append(raw)
+        size += len(raw)
+        if size >= _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def _rough_bounds_of(texts: list[bytes]) -> NDArray[np.int64]:
+    seen = np.frombuffer((b" %b " % b" ".join(texts)).translate(_ROUGHLY), np.uint8)
+    before, here = seen[:-1], seen[1:]
+    pair = (before == here) & (here > 2)
+    within = (np.minimum(before, here) > 1) & ~pair
+    begins = np.cumsum(np.fromiter((len(text) + 1 for text in texts), np.int64, len(texts)))
+    return np.add.reduceat((here > 0) & ~within, np.concatenate([[0], begins[:-1]]), dtype=np.int64)
 
 
 def close_bound(text: str) -> int:

@@ -12,7 +12,7 @@ from longstream.data.containers import Flaw
 from longstream.data.records import Rejected
 from longstream.data.shapes import RESPONSE, TEXT, Unusable, decoded, rejected, response_of
 
-BLOCK_BYTES = 64 * 1024 * 1024
+BLOCK_BYTES = 1024 * 1024
 
 _BEFORE = {
     name: frozenset({"conversations", *(*RESPONSE, *TEXT)[:place]})

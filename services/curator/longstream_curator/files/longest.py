@@ -1,18 +1,22 @@
 """The k longest of files: every response is looked at, and few are counted.
 
-A block's responses are taken longest in characters first, so that the running k-th longest rises at once and the rest
-falls below it by a bound (`length.py`), whatever the order of the file. What is kept does not depend on that order.
+Those that may be kept by a bound of their length (`length.py`) wait until they are many, and are counted in the order
+of their bounds, so that the running k-th longest rises at once and most are never counted, whatever the order of the
+file. What is kept does not depend on that order.
 Strata, scores, draws, screens and near-duplicates follow the rules that the service follows.
 """
 
 from __future__ import annotations
 
+import heapq
 import json
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from longstream.data.shapes import Unusable, asked_of
 from longstream.errors import InvalidInput
@@ -39,6 +43,8 @@ from longstream_curator.walks import Walks
 
 ALL = sys.maxsize
 """A k that leaves nothing out."""
+WAITING_BYTES = 64 * 1024 * 1024
+"""Of records that may be kept and wait to be counted, so that the longest of many come first."""
 INPUT = "input"
 """In place of a field's name: each input is a stratum."""
 
@@ -88,6 +94,21 @@ class Selected:
     left_out: Counter[str]
 
 
+class Waiting(NamedTuple):
+    """A record that may be kept, with the bound of its length, negative so that the highest comes first."""
+
+    minus_bound: int
+    source: int
+    place: int
+    response: str
+    record: Record
+
+    @property
+    def id(self) -> str:
+        """By its input and the place there."""
+        return f"{self.source}/{self.place}"
+
+
 class Held(NamedTuple):
     """What is kept of a record: its rank, its response for near-duplicates alone, and all of it."""
 
@@ -120,6 +141,8 @@ class Longest:
         self._seen_of = Counter[str]()
         self._held: dict[str, tuple[str, Record]] = {}  # response, for near-duplicates alone, and record
         self._left_out = Counter[str]()
+        self._waiting: list[Waiting] = []
+        self._waiting_bytes = 0
         self.seen = 0
         self.counted = 0
         """Responses whose exact length was needed."""
@@ -127,23 +150,49 @@ class Longest:
     def take(self, source: int, block: Block) -> None:
         """Look at a block of the input with that number; inputs and blocks may come in any order."""
         self.seen += len(block.responses)
-        sizes = list(map(len, block.responses))
-        longest, metric, responses = (
-            self._set(WHOLE) if self._plain else None,
-            self.rule.metric,
-            block.responses,
-        )
-        self._seen_of[WHOLE] += len(sizes) if self._plain else 0
-        for at in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
-            if longest is None:
-                self._take_apart(source, block, at)
-                continue
-            length = measure(metric, responses[at], longest.floor)
-            if length.exact:
-                self._offer(longest, self._candidate(source, block, at, length.value), block, at)
+        bounds = self.rule.metric.upper_bounds(block.responses)
+        floor = 0
+        if self._plain:
+            self._seen_of[WHOLE] += len(bounds)
+            floor = self._set(WHOLE).floor
+        long = np.flatnonzero(bounds >= floor)
+        for at, bound in zip(long.tolist(), bounds[long].tolist(), strict=True):
+            self._waiting.append(
+                Waiting(-bound, source, block.places[at], block.responses[at], block.records[at])
+            )
+        self._waiting_bytes += block.size * len(long) // max(1, len(bounds))
+        if self._waiting_bytes >= WAITING_BYTES:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Decide on all that wait."""
+        waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
+        if not self._plain:
+            for one in sorted(waiting, key=lambda one: one.minus_bound):
+                self._take_apart(one)
+        elif waiting:
+            self._take_longest(waiting)
+
+    def _take_longest(self, waiting: list[Waiting]) -> None:
+        """Count the highest bound first, until none is as high as the k-th longest."""
+        longest, metric = self._set(WHOLE), self.rule.metric
+        room_for_all = len(longest) + len(waiting) <= longest.m
+        # Bounds, whether they are as close as they can be had, and whose they are.
+        heap = [(one.minus_bound, room_for_all, number) for number, one in enumerate(waiting)]
+        heapq.heapify(heap)
+        while heap and -heap[0][0] >= longest.floor:
+            minus_bound, close, number = heapq.heappop(heap)
+            one = waiting[number]
+            if not close:
+                bound = metric.upper_bound(one.response, longest.floor)
+                if bound < -minus_bound:
+                    heapq.heappush(heap, (-bound, True, number))
+                    continue
+            self._offer(longest, self._candidate(one, metric.count(one.response)), one)
 
     def selected(self) -> Selected:
         """What is kept, the best rank first. Raises InvalidInput where no record has a score to choose by."""
+        self._settle()
         if self.seen and self._left_out["no_score"] == self.seen:
             raise InvalidInput(
                 f"no record has a number in the field {self.rule.score!r}; name another: score=FIELD"
@@ -172,6 +221,7 @@ class Longest:
 
     def state(self) -> State:
         """What a selection over more inputs needs of this one."""
+        self._settle()
         return State(
             seen=self.seen,
             counted=self.counted,
@@ -213,30 +263,30 @@ class Longest:
             self._sets[stratum] = LongestK(min(ALL, self._strata.places(stratum)))
         return self._sets[stratum]
 
-    def _take_apart(self, source: int, block: Block, at: int) -> None:
-        """One record where strata, a score or a draw decide before its length does."""
+    def _take_apart(self, one: Waiting) -> None:
+        """Where strata, a score or a draw decide before its length does."""
         rule, fields = self.rule, None
         if rule.score or rule.stratum not in {"", INPUT}:
-            fields = fields_of(block.records[at])
-        stratum = self._strata.stratum(_value(rule.stratum, source, fields))
-        standing = self._order(f"{source}/{block.places[at]}", (fields or {}).get(rule.score))
+            fields = fields_of(one.record)
+        stratum = self._strata.stratum(_value(rule.stratum, one.source, fields))
+        standing = self._order(one.id, (fields or {}).get(rule.score))
         if stratum is None or standing is None:
             self._left_out["stratum" if stratum is None else "no_score"] += 1
             return
         self._seen_of[stratum] += 1
         longest = self._set(stratum)
-        length = measure(rule.metric, block.responses[at], longest.floor_at(standing))
+        length = measure(rule.metric, one.response, longest.floor_at(standing))
         if length.exact:
-            self._offer(longest, self._candidate(source, block, at, length.value, standing), block, at)
+            self._offer(longest, self._candidate(one, length.value, standing), one)
 
-    def _offer(self, longest: LongestK, candidate: Candidate, block: Block, at: int) -> None:
+    def _offer(self, longest: LongestK, candidate: Candidate, one: Waiting) -> None:
         self.counted += 1
-        reason = self._bars(longest, candidate, block, at)
+        reason = self._bars(longest, candidate, one)
         if reason:
             self._left_out[reason] += 1
             return
-        response = block.responses[at] if self.rule.near is not None else ""
-        self._keep(longest, Held(candidate, response, block.records[at]))
+        response = one.response if self.rule.near is not None else ""
+        self._keep(longest, Held(candidate, response, one.record))
 
     def _keep(self, longest: LongestK, held: Held) -> None:
         for change in longest.offer(held.candidate):
@@ -246,32 +296,30 @@ class Longest:
         if held.candidate.id in longest:
             self._held[held.candidate.id] = (held.response, held.record)
 
-    def _bars(self, longest: LongestK, candidate: Candidate, block: Block, at: int) -> str:
+    def _bars(self, longest: LongestK, candidate: Candidate, one: Waiting) -> str:
         """Why a record is left out that is long enough; empty: it is not."""
         if self.rule.max_length is not None and candidate.length > self.rule.max_length:
             return "too_long"
         if self.rule.screening is None or not longest.wants(candidate):
             return ""
-        return self.reason(block.responses[at], block.records[at])
+        return self.reason(one.response, one.record)
 
-    def _candidate(
-        self, source: int, block: Block, at: int, length: int, standing: Standing = LENGTH_ALONE
-    ) -> Candidate:
+    def _candidate(self, one: Waiting, length: int, standing: Standing = LENGTH_ALONE) -> Candidate:
         return Candidate(
-            id=f"{source}/{block.places[at]}",
+            id=one.id,
             length=length,
-            source_order=source,
-            source_index=block.places[at],
-            dedup_key=self._key(block, at),
+            source_order=one.source,
+            source_index=one.place,
+            dedup_key=self._key(one),
             standing=standing,
         )
 
-    def _key(self, block: Block, at: int) -> str | None:
+    def _key(self, one: Waiting) -> str | None:
         if self.rule.dedup != "pair":
-            return dedup_key(self.rule.dedup, response=block.responses[at])
-        fields = fields_of(block.records[at])
+            return dedup_key(self.rule.dedup, response=one.response)
+        fields = fields_of(one.record)
         asked = [fields.get(name) for name in ("instruction", "input", "conversations")]
-        return dedup_key("pair", response=block.responses[at], instruction=json.dumps(asked, default=str))
+        return dedup_key("pair", response=one.response, instruction=json.dumps(asked, default=str))
 
     def _merged(self, longest: LongestK) -> Merged:
         kept = tuple(longest.kept())

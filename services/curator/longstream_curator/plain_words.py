@@ -1,0 +1,194 @@
+"""The count of `nltk_words.py` by a few passes over the bytes, for texts where the rules are plain to follow.
+
+Of most words NLTK makes as many tokens as they have marks and runs between marks, wherever they stand; numpy counts
+these. Odd words (`odd_words.py`) are looked at one by one, and what they make is remembered. What is left is the full
+stop that ends a sentence, a token of its own: each that may do so is put to Punkt. A text where it matters for other
+words where sentences end is nobody's here, and goes to the rules themselves.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from longstream_curator import odd_words
+from longstream_curator.odd_words import CLASSES, LETTER, ODD, SPACE, STOP, Odd
+from longstream_curator.punkt import END_MARKS_AND_SPACES, MAY_END, Punkt
+
+MAX_KNOWN = 100_000
+MAX_KNOWN_LENGTH = 40
+"""Longer words are not remembered, so that the memory of all of them is bounded."""
+
+_STOPS_OR_NONE = frozenset({".", "?", "!", ""})
+_BEHIND = frozenset(b")\";}]*@({[?!:'")
+"""What may stand right behind a full stop that ends a sentence."""
+_GO_ON = frozenset(b"abcdefghijklmnopqrstuvwxyz;:,.!?")
+"""ASCII that a sentence may go on with behind a number's full stop."""
+_OTHER = frozenset(range(128, 256)) | frozenset(b"\x1c\x1d\x1e\x1f")
+_MAY_CLOSE = frozenset(b"\"')]}\t\n\v\f\r ") | _OTHER
+_CLOSING = re.compile(r"[\"')\]}]+(?:\s|--|$)")
+_NEXT = re.compile(rb"[\t-\r ]+([^\t-\r ]+)")
+_PART_OF_NUMBER = re.compile(rb":\d")
+
+# Of a word's full stop: whether it is a token where it ends a sentence, or is one anyhow; whether it ends one whatever
+# follows, or Punkt is asked; and whether the word is odd.
+_TOKEN, _ENDS, _ODD_WORD = 1, 2, 4
+
+_Key = TypeVar("_Key", str, bytes)
+_Value = TypeVar("_Value")
+
+
+class _Remembered(dict[_Key, _Value], Generic[_Key, _Value]):
+    """What was found once for each key; all is forgotten when there is too much."""
+
+    def __init__(self, find: Callable[[_Key], _Value]) -> None:
+        super().__init__()
+        self._find: Callable[[_Key], _Value] = find
+
+    def __missing__(self, key: _Key) -> _Value:
+        found = self._find(key)
+        if len(key) <= MAX_KNOWN_LENGTH:
+            if len(self) >= MAX_KNOWN:
+                self.clear()
+            self[key] = found
+        return found
+
+
+class PlainWords:
+    """Counts NLTK word tokens of most texts."""
+
+    def __init__(self, punkt: Punkt) -> None:
+        self._punkt = punkt
+        self._behind_numbers = tuple(word.encode() for word in punkt.behind_numbers)
+        shapes = _Remembered[str, Odd | None](odd_words.odd)
+        self._odd = _Remembered[bytes, Odd | None](lambda word: shapes[odd_words.shape(_text(word))])
+        self._stopped = _Remembered[bytes, int](self._of_stopped)
+        self._ends = _Remembered[bytes, bool](self._asked)
+        self._tails = _Remembered[str, int | None](odd_words.of_tail)
+
+    def count(self, text: str) -> int | None:
+        """Number of word tokens; None for a text that the rules themselves must count."""
+        text = text.rstrip()
+        core = text.rstrip(END_MARKS_AND_SPACES)
+        cut = max(0, core.rfind(" "), core.rfind("\n"))
+        last: int | None = 0
+        if (
+            core == text
+            and core[-1:] not in _STOPS_OR_NONE
+            and not odd_words.is_odd(text[cut:].encode("utf-8", "surrogatepass"))
+        ):
+            cut = len(text)  # the last word is like any other
+        else:
+            last = self._tails[odd_words.shape(text[cut:])]
+        if last is None or not cut:
+            return last
+        raw = f" {text} ".encode("utf-8", "surrogatepass")
+        end = 1 + (cut if text.isascii() else len(text[:cut].encode("utf-8", "surrogatepass")))
+        classes = raw[: end + 1].translate(CLASSES)
+        seen = odd_words.seen(classes)
+        spaces = np.flatnonzero(seen == SPACE)
+        odd = self._more_of_odd(raw, seen, spaces, odd_words.odd_places(raw[:end], classes))
+        stops = None if odd is None else self._more_of_stops(raw, seen, spaces)
+        if odd is None or stops is None:
+            return None
+        return odd_words.tokens(seen) + odd + stops + last
+
+    def _more_of_odd(
+        self, raw: bytes, seen: NDArray[np.uint8], spaces: NDArray[np.int64], places: list[int]
+    ) -> int | None:
+        odd = np.flatnonzero(seen == ODD)
+        if places:
+            odd = np.sort(np.concatenate([odd, np.array(places)]))
+        total, known = 0, -1
+        for start, end in _words(spaces, odd):
+            if start != known:
+                more = self._odd[raw[start - 1 : end + 1]]
+                if more is None:
+                    return None
+                total += more.more
+            known = start
+        return total
+
+    def _more_of_stops(self, raw: bytes, seen: NDArray[np.uint8], spaces: NDArray[np.int64]) -> int | None:
+        stops = np.flatnonzero(seen == STOP)
+        total, stopped = 0, self._stopped
+        for place, (start, end) in zip(stops.tolist(), _words(spaces, stops), strict=True):
+            if place + 1 < end:
+                more = self._within(raw, start, place, end)
+            elif stopped[raw[start:end]] == _ENDS | _TOKEN and raw[end + 1] not in _MAY_CLOSE:
+                more = 1  # of most, so it comes first
+            else:
+                more = self._behind(raw, start, end)
+            if more is None:
+                return None
+            total += more
+        return total
+
+    def _behind(self, raw: bytes, start: int, end: int) -> int | None:
+        """Tokens more by a full stop with white space behind it."""
+        kind = self._stopped[raw[start:end]]
+        following = _NEXT.match(raw, end)
+        assert following is not None  # the last word of all is not among these
+        if following[1][0] in _OTHER and _text(following[1])[0].isspace():
+            return None
+        if not kind & _ENDS and not self._ends_before(raw, start, following):
+            return 0
+        apart = raw[end : following.start(1)].strip(b" ") or following[1].startswith((b'"', b"''"))
+        if apart and _CLOSING.match(_text(following[1])):
+            # The rule for a last full stop sees past no line break, nor past what is taken for an opening quote.
+            return 0
+        return self._by_stop(raw, start, end) if kind == _ODD_WORD else kind & _TOKEN
+
+    def _within(self, raw: bytes, start: int, place: int, end: int) -> int | None:
+        """Tokens more by a full stop with something else behind it."""
+        if raw[place + 1] not in _BEHIND:
+            return 0
+        rest = raw[place + 1 : end]
+        if rest[-1] in b".?!" or MAY_END.search(_text(rest)):
+            return 0 if place > start else None  # of several marks in a word the last may end a sentence
+        kind = self._stopped[raw[start : place + 1]]
+        if not kind & _ENDS and not self._ends[raw[start : place + 2]]:
+            return 0
+        if odd_words.is_odd(raw[start:end]):
+            return self._by_stop(raw, start, end)
+        return None if _PART_OF_NUMBER.match(rest) else kind & _TOKEN
+
+    def _by_stop(self, raw: bytes, start: int, end: int) -> int:
+        odd = self._odd[raw[start - 1 : end + 1]]
+        assert odd is not None  # else nobody had asked
+        return odd.by_stop
+
+    def _of_stopped(self, stopped: bytes) -> int:
+        word = _text(stopped)
+        if odd_words.is_odd(stopped):
+            return _ODD_WORD
+        token = _TOKEN if len(word) > 1 and stopped.translate(CLASSES)[-2] >= LETTER else 0
+        return token | (_ENDS if self._punkt.always_ends(word) else 0)
+
+    def _ends_before(self, raw: bytes, start: int, following: re.Match[bytes]) -> bool:
+        """Whether a sentence ends between a word with a full stop and the next one."""
+        number, behind = raw[start : following.start() - 1].lstrip(b'*(["'), following[1]
+        sure = behind[0] < 128 and behind[0] not in _GO_ON
+        if number.isdigit() and sure and not behind.lower().startswith(self._behind_numbers):
+            return True
+        return self._ends[raw[start : following.end()]]
+
+    def _asked(self, context: bytes) -> bool:
+        """context: a word with its full stop, and the next word, or the mark behind it."""
+        spaces = _NEXT.search(context)
+        end = len(_text(context[: spaces.start() if spaces else -1]))
+        return self._punkt.breaks(_text(context), 0, end)
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogatepass")
+
+
+def _words(spaces: NDArray[np.int64], places: NDArray[np.int64]) -> Iterable[tuple[int, int]]:
+    """Where the words begin and end that have these places in them."""
+    ends = np.searchsorted(spaces, places)
+    return zip((spaces[ends - 1] + 1).tolist(), spaces[ends].tolist(), strict=True)
