@@ -74,7 +74,7 @@ class Reading:
             "external_id": external_id(record),
             "licence": _text(record, LICENCE, default=self.origin.licence),
             "provenance": self._provenance(record),
-            "time": _time(record.get("event_time")),
+            "time": moment_of(record),
         }
         return Document(**texts, **about) if "text" in texts else Pair(**texts, **about)
 
@@ -90,25 +90,33 @@ class Reading:
         }
 
     def _provenance(self, record: Mapping[str, Any]) -> dict[str, str]:
-        given = record.get("provenance") or {}
-        try:
-            parts = (
-                {"from": given} if isinstance(given, str) else dict(given)
-            )  # Parquet: a map is a list of pairs
-        except (TypeError, ValueError):
-            parts = {"": None}
-        for name, value in parts.items():
-            if not isinstance(name, str) or not isinstance(value, str):
-                raise Unusable("wrong_type", "provenance is neither text nor an object of texts")
-            _check_utf8("provenance", name + value)
-        score = record.get("score")
+        parts, score = provenance_of(record), record.get("score")
         if isinstance(score, int | float | str) and not isinstance(score, bool):
             parts = {"score": str(score), **parts}  # what a pipeline may choose by
         return {"file": self.file, **parts}
 
 
-def _time(value: Any) -> datetime | None:
-    """A text's own time: ISO 8601 with an offset from UTC, seconds since 1970, or a table's timestamp."""
+def provenance_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """Where a record says that it is from. Raises Unusable."""
+    given = record.get("provenance") or {}
+    try:
+        # In Parquet a map is a list of pairs.
+        parts = {"from": given} if isinstance(given, str) else dict(given)
+    except (TypeError, ValueError):
+        parts = {"": None}
+    for name, value in parts.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise Unusable("wrong_type", "provenance is neither text nor an object of texts")
+        _check_utf8("provenance", name + value)
+    return parts
+
+
+def moment_of(record: Mapping[str, Any]) -> datetime | None:
+    """A text's own time: ISO 8601 with an offset from UTC, seconds since 1970, or a table's timestamp.
+
+    Raises Unusable for what is none of these.
+    """
+    value = record.get("event_time")
     if value is None:
         return None
     try:

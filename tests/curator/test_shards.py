@@ -32,6 +32,7 @@ MODES = [
     ["--near-duplicates", "0.8", "--reserve", "4"],
     ["--screen", "trivial,repetition,refusal"],
     ["--strata", "kind", "--share", "a=2,b=1", "--near-duplicates", "0.8", "--screen", "repetition"],
+    ["--split", "test=0.2,validation=0.2,keep=2", "--dedup", "response", "--since", "2026-01-02"],
 ]
 
 
@@ -51,6 +52,7 @@ def corpus(folder: Path, draw: Random, files: int) -> list[str]:
                 "output": text,
                 "kind": draw.choice("abc"),
                 "score": draw.randrange(3),
+                "event_time": f"2026-01-0{draw.randrange(1, 4)}T00:00:00Z",
             }
             lines.append(draw.choice([json.dumps(record)] * 9 + ["{broken"]))
         (folder / f"{number}.jsonl").write_text("".join(f"{line}\n" for line in lines))

@@ -53,7 +53,7 @@ class Admission:
             return Barred("stratum")
         apart = held_out(part_of(self._split, example))
         if apart:
-            return Place(apart, 0), sampled(self._split, example)
+            return Place(apart, 0), sampled(self._split, example.id)
         standing = self._order(example.id, example.provenance.get(self._select.score))
         if standing is None:
             return Barred("no_score")

@@ -37,7 +37,7 @@ _EPILOG = """\
 Inputs are JSON lines (.jsonl, .ndjson), JSON arrays (.json), both also as .gz and .zst, Parquet, or - for JSON lines
 from standard input. A record is ranked by its response: the field response or output, the answer of a conversation, or
 else text or document; --field names another. Records are written in the order of the inputs, as they came in and with
-two fields more, length and rank.
+two fields more, length and rank; with --split also split, which is train, validation or test.
 """
 
 
@@ -65,6 +65,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     option("--max-length", type=int, metavar="N", help="leave longer ones out, so that training cuts nothing")
     option("--field", default="", metavar="NAME", help="the field to rank by")
     _register_modes(parser.add_argument_group("other rankings"))
+    _register_parts(parser.add_argument_group("what is ranked at all"))
     _register_screens(parser.add_argument_group("what is left out"))
     option(
         "--output",
@@ -106,6 +107,22 @@ def _register_modes(group: argparse._ArgumentGroup) -> None:
     option("--strata", default="", metavar="FIELD", help="rank apart by that field; input: each input apart")
     option("--share", default="", metavar="SHARE", help="of strata: equal, proportional, or NAME=WEIGHT,...")
     option("--quota", default="", metavar="LIST", help="NAME=N,...: the most that may be kept of a stratum")
+
+
+def _register_parts(group: argparse._ArgumentGroup) -> None:
+    option = group.add_argument
+    option(
+        "--since",
+        default="",
+        metavar="TIME",
+        help="leave out what is older by its event_time (UTC if it is not said)",
+    )
+    option(
+        "--split",
+        default="",
+        metavar="LIST",
+        help="test=SHARE,validation=SHARE,keep=N: hold out these shares of the documents, and write N of each part",
+    )
 
 
 def _register_screens(group: argparse._ArgumentGroup) -> None:
@@ -166,7 +183,7 @@ def _choose(args: argparse.Namespace, rule: Rule) -> int:
         return 0  # whether any of it was usable only the whole can tell
     selected = curation.longest.selected()
     if args.output:
-        write(in_source_order(selected.chosen), args.output)
+        write(in_source_order([*selected.chosen, *selected.held_out]), args.output)
     return _tell(args, curation, curation.account(inputs, selected, progress.seconds))
 
 
@@ -177,7 +194,7 @@ def _merge(args: argparse.Namespace, rule: Rule) -> int:
     curation = Curation(longest=longest, name=args.field, rejections=rejections)
     selected = longest.selected()
     if args.output:
-        write(in_source_order(selected.chosen), args.output)
+        write(in_source_order([*selected.chosen, *selected.held_out]), args.output)
     return _tell(args, curation, curation.account(inputs, selected, time.monotonic() - began))
 
 

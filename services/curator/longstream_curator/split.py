@@ -6,6 +6,7 @@ away from what it is tested with: the held-out are a uniform sample, by hash, an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from longstream.ids import digest
@@ -22,18 +23,23 @@ _STRATA = {part: stratum for stratum, part in HELD_OUT.items()}
 
 def part_of(split: Split, example: Example) -> Part:
     """Where an example belongs, in every release for ever."""
-    draw = _draw(split.seed, document_of(example))
+    return part_of_text(split, example.provenance, example.response)
+
+
+def part_of_text(split: Split, provenance: Mapping[str, str], response: str) -> Part:
+    """Where a text belongs of which this is known."""
+    draw = _draw(split.seed, _document(provenance, response))
     if draw < split.test:
         return "test"
     return "validation" if draw < split.test + split.validation else "train"
 
 
-def document_of(example: Example) -> str:
-    """What stands for the source document of an example: what shares it is never divided."""
+def _document(provenance: Mapping[str, str], response: str) -> str:
+    """What stands for the source document of a text: what shares it is never divided."""
     for key in ("cluster", "document"):
-        if name := example.provenance.get(key):
+        if name := provenance.get(key):
             return digest(key, name)
-    return digest("response", example.response)
+    return digest("response", response)
 
 
 def held_out(part: Part) -> str:
@@ -41,9 +47,9 @@ def held_out(part: Part) -> str:
     return _STRATA.get(part, "")
 
 
-def sampled(split: Split, example: Example) -> Standing:
+def sampled(split: Split, example_id: str) -> Standing:
     """The place in the sample that a release holds of a part: by draw, and not by length."""
-    return Standing(0, int(digest("sample", split.seed, example.id)[:13], 16))
+    return Standing(0, int(digest("sample", split.seed, example_id)[:13], 16))
 
 
 def _draw(seed: int, name: str) -> float:

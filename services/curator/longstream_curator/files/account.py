@@ -11,12 +11,14 @@ from longstream.commands.rejections import Rejections
 from longstream.selecting import SCREENS
 from longstream_curator.files.baselines import Lengths, Overlap
 
-_WHY = {
+WHY = {
     "too_long": "longer than --max-length",
     "duplicate": "equal to one that is kept",
     "near_duplicate": "nearly equal to one that is kept",
     "stratum": "of a stratum without a share",
     "no_score": "without a number to choose by",
+    "no_time": "without a moment in event_time",
+    "too_old": "from before --since",
 } | {name: f"by the screen {name}" for name in SCREENS}
 _NOT_EXACT = "  not exact: something that was dropped might have taken a place; raise --reserve"
 
@@ -29,6 +31,7 @@ class Account:
     seen: int
     kept: Counter[str]
     strata: Counter[str]
+    held_out: Mapping[str, int]
     inputs: Sequence[str]
     lengths: Sequence[int]
     counted: int
@@ -50,6 +53,7 @@ class Account:
             "kept": len(self.lengths),
             "kept_by_input": {path: self.kept[path] for path in self.inputs},
             "kept_by_stratum": dict(sorted(self.strata.items())),
+            "held_out": dict(sorted(self.held_out.items())),
             "longest": max(self.lengths, default=0),
             "mean": sum(self.lengths) / max(1, len(self.lengths)),
             "shortest": min(self.lengths, default=0),
@@ -77,7 +81,10 @@ class Account:
             lines += [f"  {path}: {self.kept[path]:,} kept" for path in self.inputs]
         lines += [f"  {name or '(none)'}: {count:,} kept" for name, count in sorted(self.strata.items())]
         lines += [
-            f"  left out, {_WHY.get(why, why)}: {count:,}" for why, count in sorted(self.left_out.items())
+            f"  {part}: {count:,} held out beside them" for part, count in sorted(self.held_out.items())
+        ]
+        lines += [
+            f"  left out, {WHY.get(why, why)}: {count:,}" for why, count in sorted(self.left_out.items())
         ]
         lines += [] if self.exact else [_NOT_EXACT]
         lines += [f"  not usable: {self.rejections.total:,}"] if self.rejections.total else []

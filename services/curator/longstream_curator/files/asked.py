@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
 from longstream.errors import InvalidInput
+from longstream.pipeline import Split
 from longstream.selecting import SCREENS, NearDuplicates, Screens, Section, Strata
 from longstream_curator.files.longest import ALL, Rule
 from longstream_curator.length import METRICS, metric
@@ -50,12 +52,14 @@ def rule_of(args: argparse.Namespace) -> Rule:
         stratum=args.strata,
         screening=_screening(args),
         near=near,
+        since=_moment(args.since) if args.since else None,
+        split=_split(args) if args.split else None,
     )
 
 
 def baselines_of(args: argparse.Namespace, rule: Rule) -> Mapping[str, Rule]:
     """What `--compare` names: the same k of the same records, without what is left out of the selection itself."""
-    plain = Rule(metric=rule.metric, k=rule.k, seed=rule.seed)
+    plain = Rule(metric=rule.metric, k=rule.k, seed=rule.seed, since=rule.since, split=rule.split)
     rules: dict[str, Rule] = {}
     for name in filter(None, args.compare.split(",")):
         if name in METRICS:
@@ -99,6 +103,30 @@ def _shared(share: Literal["quota", "weights"], text: str, option: str) -> Strat
     except ValueError:
         raise InvalidInput(f"{option} takes NAME=NUMBER,..., not {text!r}", field=option) from None
     return _checked(option, Strata, share=share, of=of)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(
+            f"--since takes a moment as 2026-01-31 or 2026-01-31T12:00:00+01:00, not {text!r}",
+            field="--since",
+        ) from None
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+def _split(args: argparse.Namespace) -> Split:
+    given: dict[str, Any] = {"test": 0.0, "validation": 0.0, "seed": args.seed}
+    for part in filter(None, args.split.split(",")):
+        name, _, value = part.partition("=")
+        if name not in {"test", "validation", "keep"}:
+            raise InvalidInput(f"--split takes test=, validation= and keep=, not {part!r}", field="--split")
+        given[name] = value
+    split = _checked("--split", Split, **given)
+    if not split.test + split.validation:
+        raise InvalidInput("--split names no share of test or validation", field="--split")
+    return split
 
 
 def _screening(args: argparse.Namespace) -> Screening | None:

@@ -50,6 +50,7 @@ class Curation:
             seen=self.longest.seen,
             kept=Counter(inputs[one.source].path for one in selected.chosen),
             strata=Counter(one.stratum for one in selected.chosen) if self.longest.rule.strata else Counter(),
+            held_out=Counter(one.part for one in selected.held_out),
             inputs=[source.path for source in inputs],
             lengths=[one.length for one in selected.chosen],
             counted=self.longest.counted,

@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from longstream.data.shapes import Unusable, external_id
+from longstream_curator.files.account import WHY
 from longstream_curator.files.blocks import Block, Record, fields_of
 from longstream_curator.files.inputs import Source
 from longstream_curator.files.longest import Longest, Selected
+from longstream_curator.files.placing import Waiting
+from longstream_curator.split import HELD_OUT
 
 
 class Explanation:
@@ -35,25 +38,31 @@ class Explanation:
             + (
                 f"kept, rank {rank:,} of {len(selected.chosen):,}, length {longest.rule.metric.count(response):,}"
                 if (rank := ranks.get((source, place))) is not None
-                else _why_not(response, record, longest.stratum_of(source, record), longest, selected)
+                else _why_not(Waiting(0, source, place, response, record), longest, selected)
             )
             for source, place, response, record in self._found
         ]
 
 
-def _why_not(response: str, record: Record, stratum: str | None, longest: Longest, selected: Selected) -> str:
-    rule, length = longest.rule, longest.rule.metric.count(response)
-    if stratum is None:
-        return "left out, its stratum has no share"
+def _why_not(one: Waiting, longest: Longest, selected: Selected) -> str:
+    rule, length = longest.rule, longest.rule.metric.count(one.response)
+    placed = longest.placing.of(one)
+    if isinstance(placed, str):
+        return f"left out, {WHY[placed]}"
+    if part := HELD_OUT.get(placed.stratum):
+        here = any((it.source, it.place) == (one.source, one.place) for it in selected.held_out)
+        return (
+            f"held out for {part}, {'in' if here else 'not in'} the sample that is written, length {length:,}"
+        )
     if rule.max_length is not None and length > rule.max_length:
         return f"left out, its length {length:,} is over {rule.max_length:,}"
-    reason = longest.reason(response, record)
+    reason = longest.reason(one.response, one.record)
     if reason:
         return f"left out by the screen {reason}, length {length:,}"
     if rule.by != "length":
         what = "draw" if rule.by == "random" else "score, or its draw among equals,"
         return f"not kept: its {what} ranks too low"
-    return _too_short(length, stratum, selected)
+    return _too_short(length, placed.stratum, selected)
 
 
 def _too_short(length: int, stratum: str, selected: Selected) -> str:

@@ -14,16 +14,19 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from longstream.data.shapes import Unusable, asked_of
 from longstream.errors import InvalidInput
+from longstream.pipeline import Split
 from longstream.selecting import NearDuplicates, Strata
 from longstream_curator.files.blocks import Block, Record, fields_of
+from longstream_curator.files.placing import Placing, Waiting
 from longstream_curator.length import Metric, measure
-from longstream_curator.order import By, order
+from longstream_curator.order import By
 from longstream_curator.rankings import Near, Rankings
 from longstream_curator.screening.screens import Screening, Text
 from longstream_curator.selection import (
@@ -37,7 +40,8 @@ from longstream_curator.selection import (
     better,
     dedup_key,
 )
-from longstream_curator.strata import WHOLE, Stratifier
+from longstream_curator.split import HELD_OUT
+from longstream_curator.strata import WHOLE
 from longstream_curator.walk import Merged
 from longstream_curator.walks import Walks
 
@@ -45,8 +49,6 @@ ALL = sys.maxsize
 """A k that leaves nothing out."""
 WAITING_BYTES = 64 * 1024 * 1024
 """Of records that may be kept and wait to be counted, so that the longest of many come first."""
-INPUT = "input"
-"""In place of a field's name: each input is a stratum."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,8 @@ class Rule:
     """What is kept.
 
     reserve: places beyond k, to stand in for near-duplicates. max_length: what is longer is left out, so that
-    training cuts nothing. score: the field that holds it. stratum: the field that tells strata apart.
+    training cuts nothing. score: the field that holds it. stratum: the field that tells strata apart. since: what is
+    older is left out. split: what is held out before anything is ranked.
     """
 
     metric: Metric
@@ -69,11 +72,14 @@ class Rule:
     stratum: str = ""
     screening: Screening | None = None
     near: NearDuplicates | None = None
+    since: datetime | None = None
+    split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """A record that is kept. rank: from 1, longest first; source, place: the input and where it stood there."""
+    """A record that is kept. rank: from 1, longest first, and behind them what is held out; source, place: the input
+    and where it stood there; part: of the split, where there is one."""
 
     rank: int
     length: int
@@ -81,6 +87,7 @@ class Chosen:
     place: int
     record: Record
     stratum: str = WHOLE
+    part: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,24 +96,10 @@ class Selected:
     left_out: what could have been kept, by reason."""
 
     chosen: list[Chosen]
+    held_out: list[Chosen]
     exact: bool
     short: bool
     left_out: Counter[str]
-
-
-class Waiting(NamedTuple):
-    """A record that may be kept, with the bound of its length, negative so that the highest comes first."""
-
-    minus_bound: int
-    source: int
-    place: int
-    response: str
-    record: Record
-
-    @property
-    def id(self) -> str:
-        """By its input and the place there."""
-        return f"{self.source}/{self.place}"
 
 
 class Held(NamedTuple):
@@ -134,9 +127,8 @@ class Longest:
 
     def __init__(self, rule: Rule) -> None:
         self.rule = rule
-        self._strata = Stratifier(rule.strata, rule.k, rule.reserve, None)
-        self._order = order(rule.by, rule.seed)
-        self._plain = rule.by == "length" and rule.strata is None
+        self.placing = Placing(rule)
+        self._plain = self.placing.by_length_alone
         self._sets: dict[str, LongestK] = {}
         self._seen_of = Counter[str]()
         self._held: dict[str, tuple[str, Record]] = {}  # response, for near-duplicates alone, and record
@@ -157,10 +149,9 @@ class Longest:
             floor = self._set(WHOLE).floor
         long = np.flatnonzero(bounds >= floor)
         for at, bound in zip(long.tolist(), bounds[long].tolist(), strict=True):
-            self._waiting.append(
-                Waiting(-bound, source, block.places[at], block.responses[at], block.records[at])
-            )
-        self._waiting_bytes += block.size * len(long) // max(1, len(bounds))
+            response, record = block.responses[at], block.records[at]
+            self._waiting.append(Waiting(-bound, source, block.places[at], response, record))
+            self._waiting_bytes += len(record) if isinstance(record, bytes) else 2 * len(response)
         if self._waiting_bytes >= WAITING_BYTES:
             self._settle()
 
@@ -199,25 +190,30 @@ class Longest:
             )
         merged = {name: self._merged(longest) for name, longest in self._sets.items()}
         near = None if self.rule.near is None else Near(self.rule.near, lambda name: self._held[name][0])
-        rankings = Rankings(merged, self._seen_of, self._strata, near)
+        rankings = Rankings(merged, self._seen_of, self.placing.strata, near)
         walks = Walks(rankings.merged, rankings.limits, self.rule.k)
         for candidate in iter(walks.next_needed, None):
             walks.accept(candidate.id)
-        stratum = {one.id: name for name, its in merged.items() for one in its.candidates}
-        chosen = [
-            Chosen(
-                rank=rank,
-                length=candidate.length,
-                source=candidate.source_order,
-                place=candidate.source_index or 0,
-                record=self._held[candidate.id][1],
-                stratum=stratum[candidate.id],
-            )
-            for rank, candidate in enumerate(walks.accepted, 1)
+        accepted = [
+            self._chosen(rank, one, walks.stratum(one.id)) for rank, one in enumerate(walks.accepted, 1)
         ]
+        rows = [one for one in accepted if one.stratum not in HELD_OUT]
         left_out = self._left_out + rankings.dropped
         short = walks.short and self.rule.k != ALL
-        return Selected(chosen=chosen, exact=walks.exact, short=short, left_out=left_out)
+        return Selected(
+            chosen=rows, held_out=accepted[len(rows) :], exact=walks.exact, short=short, left_out=left_out
+        )
+
+    def _chosen(self, rank: int, candidate: Candidate, stratum: str) -> Chosen:
+        return Chosen(
+            rank=rank,
+            length=candidate.length,
+            source=candidate.source_order,
+            place=candidate.source_index or 0,
+            record=self._held[candidate.id][1],
+            stratum=stratum,
+            part="" if self.rule.split is None else HELD_OUT.get(stratum, "train"),
+        )
 
     def state(self) -> State:
         """What a selection over more inputs needs of this one."""
@@ -248,11 +244,6 @@ class Longest:
             longest = self._set(stratum)
             longest.mark = better(longest.mark, mark)
 
-    def stratum_of(self, source: int, record: Record) -> str | None:
-        """The stratum of a record; None if none of it can be kept."""
-        plain = self.rule.stratum in {"", INPUT}
-        return self._strata.stratum(_value(self.rule.stratum, source, None if plain else fields_of(record)))
-
     def reason(self, response: str, record: Record) -> str:
         """The screen that keeps a record out; empty: none."""
         screening = self.rule.screening
@@ -260,24 +251,20 @@ class Longest:
 
     def _set(self, stratum: str) -> LongestK:
         if stratum not in self._sets:
-            self._sets[stratum] = LongestK(min(ALL, self._strata.places(stratum)))
+            self._sets[stratum] = LongestK(min(ALL, self.placing.strata.places(stratum)))
         return self._sets[stratum]
 
     def _take_apart(self, one: Waiting) -> None:
-        """Where strata, a score or a draw decide before its length does."""
-        rule, fields = self.rule, None
-        if rule.score or rule.stratum not in {"", INPUT}:
-            fields = fields_of(one.record)
-        stratum = self._strata.stratum(_value(rule.stratum, one.source, fields))
-        standing = self._order(one.id, (fields or {}).get(rule.score))
-        if stratum is None or standing is None:
-            self._left_out["stratum" if stratum is None else "no_score"] += 1
+        """Where something decides before its length does."""
+        placed = self.placing.of(one)
+        if isinstance(placed, str):
+            self._left_out[placed] += 1
             return
-        self._seen_of[stratum] += 1
-        longest = self._set(stratum)
-        length = measure(rule.metric, one.response, longest.floor_at(standing))
+        self._seen_of[placed.stratum] += 1
+        longest = self._set(placed.stratum)
+        length = measure(self.rule.metric, one.response, longest.floor_at(placed.standing))
         if length.exact:
-            self._offer(longest, self._candidate(one, length.value, standing), one)
+            self._offer(longest, self._candidate(one, length.value, placed.standing), one)
 
     def _offer(self, longest: LongestK, candidate: Candidate, one: Waiting) -> None:
         self.counted += 1
@@ -324,14 +311,6 @@ class Longest:
     def _merged(self, longest: LongestK) -> Merged:
         kept = tuple(longest.kept())
         return Merged(candidates=kept, full=len(kept) == longest.m, mark=longest.mark)
-
-
-def _value(stratum: str, source: int, fields: Mapping[str, Any] | None) -> str:
-    """What tells a record's stratum; a record without the field has the empty one."""
-    if stratum == INPUT:
-        return str(source)
-    value = (fields or {}).get(stratum)
-    return "" if value is None else str(value)
 
 
 def _text(response: str, fields: Mapping[str, Any]) -> Text:

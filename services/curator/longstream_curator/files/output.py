@@ -1,4 +1,7 @@
-"""Chosen records written out as they came in, in the order of their sources, each with its length and rank."""
+"""Chosen records written out as they came in, in the order of their sources, each with its length and rank.
+
+Where something is held out, each also says what part of the split it is.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def in_source_order(chosen: Iterable[Chosen]) -> list[Chosen]:
 def write(chosen: Sequence[Chosen], output: str) -> None:
     """Write JSON lines, or Parquet if output ends so; a file appears whole or not at all.
 
-    What an earlier run wrote as length and rank gives way. output: a path, or "-" for standard output.
+    What an earlier run wrote as length, rank and split gives way. output: a path, or "-" for standard output.
     Raises InvalidInput where Parquet cannot hold the records.
     """
     if output == STDOUT:
@@ -44,7 +47,7 @@ def write(chosen: Sequence[Chosen], output: str) -> None:
 
 def _lines(chosen: Iterable[Chosen]) -> Iterator[bytes]:
     for one in chosen:
-        ours = {"length": one.length, "rank": one.rank}
+        ours = _ours(one)
         raw = one.record
         if isinstance(raw, bytes) and b"\n" not in raw and ours.keys().isdisjoint(known := fields_of(raw)):
             # Numbers and escapes stay as their author wrote them.
@@ -54,10 +57,14 @@ def _lines(chosen: Iterable[Chosen]) -> Iterator[bytes]:
             yield json.dumps(_fields(one), ensure_ascii=False, default=_as_json).encode() + b"\n"
 
 
+def _ours(one: Chosen) -> dict[str, Any]:
+    return {"length": one.length, "rank": one.rank} | ({"split": one.part} if one.part else {})
+
+
 def _fields(one: Chosen) -> dict[str, Any]:
     """The record's fields and ours, which come last; by JSON's own reader, which keeps numbers of any size."""
     fields: Mapping[str, Any] = decoded(one.record) if isinstance(one.record, bytes) else one.record
-    ours = {"length": one.length, "rank": one.rank}
+    ours = _ours(one)
     return {name: value for name, value in fields.items() if name not in ours} | ours
 
 

@@ -27,7 +27,7 @@ from longstream_curator.screening.screens import VERSION
 from longstream_curator.selection import Candidate, Rank, Standing
 
 _FORM = "longstream kept set 1"
-_RANKING = ("k", "dedup", "max_length", "field", "by", "seed", "strata", "share", "quota")
+_RANKING = ("k", "dedup", "max_length", "field", "by", "seed", "strata", "share", "quota", "since", "split")
 _SCREENING = ("screen", "languages", "licences", "most_pii", "ngram", "near_duplicates")
 """Options that must be the same for every shard and for the merging."""
 
