@@ -34,6 +34,10 @@ class Metric(Protocol):
     def version(self) -> str:
         """Changes whenever any text's count may change; stands in the release's manifest."""
 
+    @property
+    def bounds_are_cheap(self) -> bool:
+        """Whether `upper_bound` costs much less than `count`, whatever the floor."""
+
     def count(self, text: str) -> int:
         """The exact length."""
 
@@ -79,6 +83,7 @@ class Chars:
 
     name: str = "chars"
     version: str = "chars/1"
+    bounds_are_cheap: bool = True
 
     def count(self, text: str) -> int:
         return len(text)
@@ -97,6 +102,7 @@ class Bytes:
 
     name: str = "bytes"
     version: str = "bytes/1"
+    bounds_are_cheap: bool = True
 
     def count(self, text: str) -> int:
         return len(text.encode("utf-8", "surrogatepass"))
@@ -115,6 +121,7 @@ class Words:
 
     name: str = "words"
     version: str = "words/1"
+    bounds_are_cheap: bool = True
 
     def count(self, text: str) -> int:
         return len(text.split())

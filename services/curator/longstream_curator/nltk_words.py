@@ -33,6 +33,7 @@ class NltkWords:
     """
 
     name = "nltk-words"
+    bounds_are_cheap = True
 
     def __init__(self, punkt: Path | None) -> None:
         """punkt: folder of English Punkt parameters as text; None splits sentences untrained.

@@ -47,6 +47,7 @@ class Tokens:
     """Tokens of a text by the tokenizer in a file: `tokenizer.json`, or a SentencePiece model."""
 
     name = "tokens"
+    bounds_are_cheap = False
 
     def __init__(self, path: Path) -> None:
         """Raises NotFound without the file, InvalidInput if it is no tokenizer."""

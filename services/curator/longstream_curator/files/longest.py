@@ -168,8 +168,9 @@ class Longest:
         """Count the highest bound first, until none is as high as the k-th longest."""
         longest, metric = self._set(WHOLE), self.rule.metric
         room_for_all = len(longest) + len(waiting) <= longest.m
-        # Bounds, whether they are as close as they can be had, and whose they are.
-        heap = [(one.minus_bound, room_for_all, number) for number, one in enumerate(waiting)]
+        # Bounds, whether they are as close as they are worth it, and whose they are.
+        closest = room_for_all or not metric.bounds_are_cheap
+        heap = [(one.minus_bound, closest, number) for number, one in enumerate(waiting)]
         heapq.heapify(heap)
         while heap and -heap[0][0] >= longest.floor:
             minus_bound, close, number = heapq.heappop(heap)
@@ -179,7 +180,10 @@ class Longest:
                 if bound < -minus_bound:
                     heapq.heappush(heap, (-bound, True, number))
                     continue
-            self._offer(longest, self._candidate(one, metric.count(one.response)), one)
+            # What counts a part of the text to bound it is not asked before the text's turn, when the floor is higher.
+            length = measure(metric, one.response, 0 if metric.bounds_are_cheap else longest.floor)
+            if length.exact:
+                self._offer(longest, self._candidate(one, length.value), one)
 
     def selected(self) -> Selected:
         """What is kept, the best rank first. Raises InvalidInput where no record has a score to choose by."""
