@@ -168,7 +168,14 @@ def test_what_is_remembered_of_a_stream_is_bounded() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["A." + " " * 200_000 + "and so on", "so" + " " * 200_000 + '")', "a.) " * 50_000, "so" + " )" * 100_000],
+    [
+        "A." + " " * 200_000 + "and so on",
+        "so" + " " * 200_000 + '")',
+        "a.) " * 50_000,
+        "so" + " )" * 100_000,
+        "a.'" * 60_000 + " b c",
+        "\u00e9" + ".)" * 100_000 + " b c",
+    ],
 )
 def test_no_text_takes_quadratic_time(text: str) -> None:
     started = time.perf_counter()

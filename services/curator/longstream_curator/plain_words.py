@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from longstream_curator import odd_words
 from longstream_curator.odd_words import CLASSES, LETTER, ODD, SPACE, STOP, Odd
-from longstream_curator.punkt import END_MARKS_AND_SPACES, MAY_END, Punkt
+from longstream_curator.punkt import END_MARKS_AND_SPACES, Punkt
 
 MAX_KNOWN = 100_000
 MAX_KNOWN_LENGTH = 40
@@ -32,6 +32,7 @@ _OTHER = frozenset(range(128, 256)) | frozenset(b"\x1c\x1d\x1e\x1f")
 _MAY_CLOSE = frozenset(b"\"')]}\t\n\v\f\r ") | _OTHER
 _CLOSING = re.compile(r"[\"')\]}]+(?:\s|--|$)")
 _NEXT = re.compile(rb"[\t-\r ]+([^\t-\r ]+)")
+_LATER = re.compile(rb"[.?!][)\";}\]*:@'({\[?!\x1c-\x1f\x80-\xff]")
 _PART_OF_NUMBER = re.compile(rb":\d")
 
 # Of a word's full stop: whether it is a token where it ends a sentence, or is one anyhow; whether it ends one whatever
@@ -147,15 +148,18 @@ class PlainWords:
         """Tokens more by a full stop with something else behind it."""
         if raw[place + 1] not in _BEHIND:
             return 0
-        rest = raw[place + 1 : end]
-        if rest[-1] in b".?!" or MAY_END.search(_text(rest)):
-            return 0 if place > start else None  # of several marks in a word the last may end a sentence
+        last = raw[end - 1] in b".?!"
+        later = None if last else _LATER.search(raw, place + 1, end)
+        if last or later:
+            # Of several marks in a word the last may end a sentence, and one at its beginning.
+            unsure = place == start or (later is not None and raw[later.end() - 1] in _OTHER)
+            return None if unsure else 0
         kind = self._stopped[raw[start : place + 1]]
         if not kind & _ENDS and not self._ends[raw[start : place + 2]]:
             return 0
         if odd_words.is_odd(raw[start:end]):
             return self._by_stop(raw, start, end)
-        return None if _PART_OF_NUMBER.match(rest) else kind & _TOKEN
+        return None if _PART_OF_NUMBER.match(raw, place + 1) else kind & _TOKEN
 
     def _by_stop(self, raw: bytes, start: int, end: int) -> int:
         odd = self._odd[raw[start - 1 : end + 1]]
