@@ -18,7 +18,7 @@ TEXT = ("text", "document")
 LICENCE = ("licence", "license")
 FIELDS = (
     *(*RESPONSE, *TEXT, *LICENCE, "instruction", "input", "conversations", "id", "provenance"),
-    *("event_time", "score"),
+    *("event_time", "score", "url", "timestamp"),
 )
 """Every field that is read; a reader of columns may leave out the others."""
 
@@ -97,7 +97,7 @@ class Reading:
 
 
 def provenance_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """Where a record says that it is from. Raises Unusable."""
+    """Where a record says that it is from, the page of a crawl (C4's url) included. Raises Unusable."""
     given = record.get("provenance") or {}
     try:
         # In Parquet a map is a list of pairs.
@@ -108,17 +108,22 @@ def provenance_of(record: Mapping[str, Any]) -> dict[str, str]:
         if not isinstance(name, str) or not isinstance(value, str):
             raise Unusable("wrong_type", "provenance is neither text nor an object of texts")
         _check_utf8("provenance", name + value)
+    url = record.get("url")
+    if isinstance(url, str) and url:
+        _check_utf8("url", url)
+        parts = {"url": url, **parts}
     return parts
 
 
 def moment_of(record: Mapping[str, Any]) -> datetime | None:
     """A text's own time: ISO 8601 with an offset from UTC, seconds since 1970, or a table's timestamp.
 
-    Raises Unusable for what is none of these.
+    Raises Unusable for what is none of these. Where a record has no event_time, a crawl's timestamp is taken (C4's),
+    if it is one.
     """
     value = record.get("event_time")
     if value is None:
-        return None
+        return _crawled(record.get("timestamp"))
     try:
         if isinstance(value, str):
             value = datetime.fromisoformat(value)
@@ -133,6 +138,15 @@ def moment_of(record: Mapping[str, Any]) -> datetime | None:
             "wrong_type", "event_time has no offset from UTC; write it as 2026-01-31T12:00:00+00:00"
         )
     return value
+
+
+def _crawled(value: Any) -> datetime | None:
+    """Other data sets mean other things by this name, so what is no moment is none."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        return None
+    return moment if isinstance(moment, datetime) and moment.tzinfo is not None else None
 
 
 def rejected(index: int | None, flaw: Flaw) -> Rejected:

@@ -178,6 +178,16 @@ def test_a_text_may_bring_its_own_time_and_a_score(tmp_path: Path, told: Any) ->
     assert item.provenance == {"file": "data.json", "score": "4.5"}
 
 
+@pytest.mark.parametrize("stamp", ["2019-04-25T12:57:54Z", "2019-04-25T12:57:54", "line 5", 17, None])
+def test_a_page_of_a_crawl_tells_where_and_when_it_was(stamp: object, tmp_path: Path) -> None:
+    page = {"text": "t", "url": "https://example.org/a", "timestamp": stamp, "provenance": {"cluster": "7"}}
+    (item,) = read(write_json(tmp_path, [page]))
+    assert isinstance(item, Document)
+    assert item.provenance == {"file": "data.json", "url": "https://example.org/a", "cluster": "7"}
+    whole = isinstance(stamp, str) and stamp.endswith("Z")
+    assert item.time == (datetime(2019, 4, 25, 12, 57, 54, tzinfo=UTC) if whole else None)
+
+
 def test_nesting_without_end_is_a_bad_record_and_not_a_crash(tmp_path: Path) -> None:
     path = write_lines(tmp_path, b'{"text": ' + b"[" * 200_000 + b"]" * 200_000 + b"}")
     assert rejections(read(path, limits=ReadLimits())) == [(0, "malformed")]
