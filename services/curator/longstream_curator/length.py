@@ -19,6 +19,7 @@ from longstream.errors import InvalidInput
 from longstream_curator.nltk_words import NltkWords
 from longstream_curator.punkt import punkt_folder
 from longstream_curator.tokens import Tokens
+from longstream_curator.word_bounds import Bounds
 
 METRICS = ("nltk-words", "chars", "bytes", "words", "tokens")
 
@@ -47,8 +48,8 @@ class Metric(Protocol):
         A bound below floor is enough and may be had sooner; where there is none, it is as close as it can be.
         """
 
-    def upper_bounds(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """A bound of each text, the cheapest to find for many texts at once."""
+    def bounds(self, texts: Sequence[str]) -> Bounds:
+        """What no length is below and none above, the cheapest to find for many texts at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +93,9 @@ class Chars:
         del floor
         return len(text)
 
-    def upper_bounds(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        return characters(texts)
+    def bounds(self, texts: Sequence[str]) -> Bounds:
+        exact = characters(texts)
+        return Bounds(exact, exact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +113,9 @@ class Bytes:
         del floor
         return len(text) if text.isascii() else 4 * len(text)
 
-    def upper_bounds(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        return np.fromiter(map(self.upper_bound, texts), np.int64, len(texts))
+    def bounds(self, texts: Sequence[str]) -> Bounds:
+        upper = np.fromiter(map(self.upper_bound, texts), np.int64, len(texts))
+        return Bounds(characters(texts), upper)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +133,9 @@ class Words:
         del floor
         return (len(text) + 1) // 2
 
-    def upper_bounds(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        return (characters(texts) + 1) // 2
+    def bounds(self, texts: Sequence[str]) -> Bounds:
+        upper = (characters(texts) + 1) // 2
+        return Bounds(np.zeros_like(upper), upper)
 
 
 def metric(name: str, *, nltk_data: Path | None = None, tokenizer: Path | None = None) -> Metric:

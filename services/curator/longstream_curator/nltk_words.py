@@ -11,13 +11,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from longstream_curator.plain_words import PlainWords
 from longstream_curator.punkt import Punkt, read_punkt
 from longstream_curator.treebank import count_words
-from longstream_curator.word_bounds import close_bound, rough_bounds
+from longstream_curator.word_bounds import Bounds, close_bound, rough_bounds
 
 # A long run of white space makes the rule for the last full stop take quadratic time. The rules look at one
 # character on each side of a word at most: a shorter run with the same ends gives the same words.
@@ -59,6 +56,6 @@ class NltkWords:
         """Characters where they are fewer than floor, or every place where any rule may split."""
         return len(text) if len(text) < floor else min(close_bound(text), len(text))
 
-    def upper_bounds(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Marks and runs between them."""
+    def bounds(self, texts: Sequence[str]) -> Bounds:
+        """Marks and runs between them, of which some are surely words and more can be."""
         return rough_bounds(texts)

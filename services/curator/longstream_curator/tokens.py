@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from longstream.errors import InvalidInput, NotFound
+from longstream_curator.word_bounds import Bounds
 
 if TYPE_CHECKING:
     from sentencepiece import SentencePieceProcessor
@@ -68,9 +68,10 @@ class Tokens:
         """Of bytes, each a token by itself, or of a counted beginning and the bytes of the rest."""
         return self._encoder.upper_bound(text, floor)
 
-    def upper_bounds(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Of bytes."""
-        return np.fromiter((self._encoder.upper_bound(text, 0) for text in texts), np.int64, len(texts))
+    def bounds(self, texts: Sequence[str]) -> Bounds:
+        """Of bytes, and nothing from below."""
+        upper = np.fromiter((self._encoder.upper_bound(text, 0) for text in texts), np.int64, len(texts))
+        return Bounds(np.zeros_like(upper), upper)
 
 
 class _Encoder(Protocol):

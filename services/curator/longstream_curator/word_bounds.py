@@ -1,14 +1,15 @@
-"""Upper bounds of a text's word tokens, from the classes of its bytes, for `nltk_words.py`.
+"""Bounds of a text's word tokens, from the classes of its bytes, for `nltk_words.py`.
 
 A rule of the tokenizer cuts beside a mark, around the two parts of a contraction, or around a full stop that has
 anything but a letter or digit behind it; and a quotation mark that it writes in another way stays one word. So there
 cannot be more words than there are marks, runs between white space and marks, and cuts within a run, each counted as
-often as it occurs. Hypothesis attacks both bounds (tests/curator/test_nltk_words.py).
+often as it occurs. Hypothesis attacks all bounds (tests/curator/test_nltk_words.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +30,21 @@ def _classes(of: dict[bytes, str], others: str) -> bytes:
     return bytes(table)
 
 
-# Roughly every byte but these is a mark; n, t and m have classes of their own.
+_APART = b';@#$%&?!*[](){}<>"'
+"""Marks that are always words of their own."""
+# Ordered so that comparisons tell white space, such marks, other ASCII, the rest, and letters and digits apart; n, t
+# and m have classes of their own.
 _ROUGHLY = _classes(
-    {_SPACES: "\0", _LETTERS_AND_DIGITS: "\2", b"nN": "\3", b"tT": "\4", b"mM": "\5"}, others="\1"
+    {
+        bytes(range(128)): "\2",
+        _SPACES: "\0",
+        _APART: "\1",
+        _LETTERS_AND_DIGITS: "\4",
+        b"nN": "\5",
+        b"tT": "\6",
+        b"mM": "\7",
+    },
+    others="\3",
 )
 _GROUP_BYTES = 256 * 1024
 _CLOSELY = _classes({bytes(range(128)): "a", _SPACES: " ", _MARKS: "*", b".": "."}, "u")
@@ -43,15 +56,26 @@ _CONTRACTIONS = tuple(part.encode() for part in IN_CONTRACTIONS)
 _APOSTROPHE_CONTRACTIONS = (b"'tis", b"'twas", b"d'ye", b"more'n")
 
 
-def rough_bounds(texts: Sequence[str]) -> NDArray[np.int64]:
-    """Never below the number of word tokens of each, in English about a fifth above it; a few passes over the bytes.
+class Bounds(NamedTuple):
+    """Of many texts at once: no length is below its lower bound or above its upper one."""
 
-    Here every byte but ASCII letters, digits and white space is a mark, and a word, and so is each run between marks
-    and spaces. Within a run only contractions are cut that have no apostrophe: with one, the apostrophe, which was
-    counted as a word, is part of one. Each of these has two n, m or t side by side, and every such pair is counted.
+    lower: NDArray[np.int64]
+    upper: NDArray[np.int64]
+
+
+def rough_bounds(texts: Sequence[str]) -> Bounds:
+    """Below and above the number of word tokens of each text, in English by a tenth and a fifth, by a few passes.
+
+    At least every mark that stands apart is a word, and every run between such marks and white space that begins with
+    an ASCII character, which is none of the white space that hides elsewhere. For the upper bound every byte but ASCII
+    letters, digits and white space is a mark, and a word, and so is each run between marks and spaces. Within a run
+    only contractions are cut that have no apostrophe: with one, the apostrophe, which was counted as a word, is part of
+    one. Each of these has two n, m or t side by side, and every such pair is counted.
     """
     groups = [_rough_bounds_of(group) for group in _groups(texts)]
-    return np.concatenate(groups) if groups else np.zeros(0, np.int64)
+    if not groups:
+        return Bounds(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    return Bounds(*map(np.concatenate, zip(*groups, strict=True)))
 
 
 def _groups(texts: Sequence[str]) -> Iterator[list[bytes]]:
@@ -68,13 +92,16 @@ def _groups(texts: Sequence[str]) -> Iterator[list[bytes]]:
         yield group
 
 
-def _rough_bounds_of(texts: list[bytes]) -> NDArray[np.int64]:
+def _rough_bounds_of(texts: list[bytes]) -> Bounds:
     seen = np.frombuffer((b" %b " % b" ".join(texts)).translate(_ROUGHLY), np.uint8)
     before, here = seen[:-1], seen[1:]
-    pair = (before == here) & (here > 2)
-    within = (np.minimum(before, here) > 1) & ~pair
-    begins = np.cumsum(np.fromiter((len(text) + 1 for text in texts), np.int64, len(texts)))
-    return np.add.reduceat((here > 0) & ~within, np.concatenate([[0], begins[:-1]]), dtype=np.int64)
+    pair = (before == here) & (here > 4)
+    within = (np.minimum(before, here) > 3) & ~pair
+    surely = (here == 1) | ((before < 2) & (here > 1) & (here != 3))
+    ends = np.cumsum(np.fromiter((len(text) + 1 for text in texts), np.int64, len(texts)))
+    begins = np.concatenate([[0], ends[:-1]])
+    counted = (np.add.reduceat(each, begins, dtype=np.int64) for each in (surely, (here > 0) & ~within))
+    return Bounds(*counted)
 
 
 def close_bound(text: str) -> int:

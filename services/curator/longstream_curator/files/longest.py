@@ -23,6 +23,7 @@ from longstream.data.shapes import Unusable, asked_of
 from longstream.errors import InvalidInput
 from longstream.pipeline import Split
 from longstream.selecting import NearDuplicates, Strata
+from longstream_curator.files.at_least import AtLeast
 from longstream_curator.files.blocks import Block, Record, fields_of
 from longstream_curator.files.placing import Placing, Waiting
 from longstream_curator.length import Metric, measure
@@ -129,6 +130,9 @@ class Longest:
         self.rule = rule
         self.placing = Placing(rule)
         self._plain = self.placing.by_length_alone
+        # Whether nothing else can put a record out that is long enough.
+        self._all_stay = (rule.dedup, rule.max_length, rule.screening, rule.near) == ("off", None, None, None)
+        self._surely = AtLeast(min(ALL, self.placing.strata.places(WHOLE)))
         self._sets: dict[str, LongestK] = {}
         self._seen_of = Counter[str]()
         self._held: dict[str, tuple[str, Record]] = {}  # response, for near-duplicates alone, and record
@@ -142,18 +146,23 @@ class Longest:
     def take(self, source: int, block: Block) -> None:
         """Look at a block of the input with that number; inputs and blocks may come in any order."""
         self.seen += len(block.responses)
-        bounds = self.rule.metric.upper_bounds(block.responses)
+        bounds = self.rule.metric.bounds(block.responses)
         floor = 0
         if self._plain:
-            self._seen_of[WHOLE] += len(bounds)
-            floor = self._set(WHOLE).floor
-        long = np.flatnonzero(bounds >= floor)
-        for at, bound in zip(long.tolist(), bounds[long].tolist(), strict=True):
+            self._seen_of[WHOLE] += len(bounds.upper)
+            self._surely.add(bounds.lower)
+            floor = self._floor()
+        long = np.flatnonzero(bounds.upper >= floor)
+        for at, bound in zip(long.tolist(), bounds.upper[long].tolist(), strict=True):
             response, record = block.responses[at], block.records[at]
             self._waiting.append(Waiting(-bound, source, block.places[at], response, record))
             self._waiting_bytes += len(record) if isinstance(record, bytes) else 2 * len(response)
         if self._waiting_bytes >= WAITING_BYTES:
             self._settle()
+
+    def _floor(self) -> int:
+        """What is shorter than this is not among the longest."""
+        return max(self._set(WHOLE).floor, self._surely.floor if self._all_stay else 0)
 
     def _settle(self) -> None:
         """Decide on all that wait."""
@@ -162,7 +171,8 @@ class Longest:
             for one in sorted(waiting, key=lambda one: one.minus_bound):
                 self._take_apart(one)
         elif waiting:
-            self._take_longest(waiting)
+            floor = self._floor()
+            self._take_longest([one for one in waiting if -one.minus_bound >= floor])
 
     def _take_longest(self, waiting: list[Waiting]) -> None:
         """Count the highest bound first, until none is as high as the k-th longest."""
