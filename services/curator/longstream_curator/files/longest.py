@@ -48,7 +48,7 @@ from longstream_curator.walks import Walks
 
 ALL = sys.maxsize
 """A k that leaves nothing out."""
-WAITING_BYTES = 64 * 1024 * 1024
+WAITING_BYTES = 32 * 1024 * 1024
 """Of records that may be kept and wait to be counted, so that the longest of many come first."""
 
 
