@@ -22,10 +22,8 @@ _LIMITS = BatchLimits()
 def wish_of(select: str, seed: int, per_site: int) -> pb.SelectDiverseOptions | None:
     """What `--select` asks for; None where it was not given. Raises InvalidInput for anything but diverse:N."""
     if not select:
-        if seed or per_site:
-            raise InvalidInput(
-                "--seed and --per-site are of --select; give diverse:N with it", field="--select"
-            )
+        if per_site:
+            raise InvalidInput("--per-site is of --select; give diverse:N with it", field="--select")
         return None
     kind, _, count = select.partition(":")
     if kind != _KIND or not count.isdecimal() or not int(count):

@@ -40,7 +40,13 @@ def register(subparsers: Subparsers) -> None:
         metavar="diverse:N",
         help="of all documents send the N nearest to centres of k-means",
     )
-    option("--seed", type=int, default=0, metavar="S", help="of --select (%(default)s)")
+    option(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="S",
+        help="of --select, and of a format's templates (%(default)s)",
+    )
     option(
         "--per-site", type=int, default=0, metavar="N", help="of --select: at most N of one site (any number)"
     )
@@ -49,7 +55,7 @@ def register(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send everything; 2 if there was something and nothing of it was accepted, else 0."""
     account = Account(TerminalLine(sys.stderr))
-    origin = Origin(source=args.source, licence=args.licence)
+    origin = Origin(source=args.source, licence=args.licence, seed=args.seed)
     wish = wish_of(args.select, args.seed, args.per_site)
     if wish is not None and args.pairs:
         raise InvalidInput("--select is for documents, which --pairs refuses", field="--select")

@@ -20,27 +20,43 @@ def folder_items(root: Path, origin: Origin, limits: ReadLimits) -> Iterator[Doc
     A folder has no order of its own, so its documents have no source index: a file that is added later leaves
     the ids of the others as they are. Linked folders are not entered; a linked file must lie within root.
     """
-    real_root = os.path.realpath(root)
-    for path in _files(root):
-        name = _name(path.relative_to(root))
-        target = Path(os.path.realpath(path))
-        if not target.is_relative_to(real_root):
-            yield rejected(None, Flaw("outside_folder", f"{name} links to a file outside the folder"))
-        else:
-            yield file_item(target, name, origin, limits)
+    for name, raw in folder_contents(root, limits.max_document_bytes, SUFFIXES):
+        yield _item(name, raw, origin)
 
 
 def file_item(path: Path, name: str, origin: Origin, limits: ReadLimits) -> Document | Rejected:
     """One file as a document, under that name."""
+    return _item(name, _content(path, name, limits.max_document_bytes), origin)
+
+
+def folder_contents(
+    root: Path, max_bytes: int, suffixes: tuple[str, ...] = ()
+) -> Iterator[tuple[str, bytes | Flaw]]:
+    """Names and contents of the files below root that end in one of suffixes, or of all; as `folder_items` goes."""
+    real_root = os.path.realpath(root)
+    for path in _files(root, suffixes):
+        name = _name(path.relative_to(root))
+        target = Path(os.path.realpath(path))
+        if target.is_relative_to(real_root):
+            yield name, _content(target, name, max_bytes)
+        else:
+            yield name, Flaw("outside_folder", f"{name} links to a file outside the folder")
+
+
+def _content(path: Path, name: str, max_bytes: int) -> bytes | Flaw:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
-            return rejected(None, Flaw("unreadable", f"{name} is no readable file"))
+            return Flaw("unreadable", f"{name} is no readable file")
         with path.open("rb") as file:
-            raw = file.read(limits.max_document_bytes + 1)
+            raw = file.read(max_bytes + 1)
     except OSError as error:
-        return rejected(None, Flaw("unreadable", f"{name}: {error.strerror}"))
-    if len(raw) > limits.max_document_bytes:
-        return rejected(None, Flaw("too_large", f"{name} is over {limits.max_document_bytes:,} bytes"))
+        return Flaw("unreadable", f"{name}: {error.strerror}")
+    return raw if len(raw) <= max_bytes else Flaw("too_large", f"{name} is over {max_bytes:,} bytes")
+
+
+def _item(name: str, raw: bytes | Flaw, origin: Origin) -> Document | Rejected:
+    if isinstance(raw, Flaw):
+        return rejected(None, raw)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -56,7 +72,7 @@ def file_item(path: Path, name: str, origin: Origin, limits: ReadLimits) -> Docu
     )
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
     try:
         with os.scandir(folder) as entries:
             ordered = sorted(entries, key=lambda entry: entry.name)
@@ -68,8 +84,8 @@ def _files(folder: Path) -> Iterator[Path]:
             continue
         path = folder / entry.name
         if entry.is_dir(follow_symlinks=False):
-            yield from _files(path)
-        elif path.suffix.lower() in SUFFIXES:
+            yield from _files(path, suffixes)
+        elif not suffixes or path.suffix.lower() in suffixes:
             yield path
 
 

@@ -35,7 +35,7 @@ def opened(path: Path, at: Callable[[int], None] | None = None) -> BinaryIO:
 def unpacked(raw: io.RawIOBase, suffix: str = "") -> BinaryIO:
     """A reader of raw bytes, which it closes."""
     if suffix == ".gz":
-        return cast(BinaryIO, gzip.GzipFile(fileobj=cast(BinaryIO, raw)))
+        return cast(BinaryIO, _Unzipped(raw))
     if suffix == ".zst":
         import pyarrow as pa  # it takes long to import, and only this ending needs it
 
@@ -43,6 +43,20 @@ def unpacked(raw: io.RawIOBase, suffix: str = "") -> BinaryIO:
         # A broken file costs what one reading would have brought.
         return cast(BinaryIO, io.BufferedReader(stream, _PIECE_BYTES))
     return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+
+
+class _Unzipped(gzip.GzipFile):
+    """Closes the file that it reads, which its parent leaves open."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        super().__init__(fileobj=cast(BinaryIO, raw))
+        self._raw = raw
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._raw.close()
 
 
 class Told(io.RawIOBase):

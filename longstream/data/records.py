@@ -23,10 +23,12 @@ class Origin:
 
     source: the name that the pipeline file may list; empty takes that of the file or folder, without ending.
     licence: of every record that states none itself.
+    seed: of what a reader draws, as one of several ways to ask for a text.
     """
 
     source: str = ""
     licence: str = ""
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,4 +87,11 @@ REASONS = (
     "truncated",  # the file ends inside a record
     "unreadable",  # the operating system refuses the file
     "outside_folder",  # a symbolic link that leaves the folder
+    # Of e-mails:
+    "no_subject",
+    "forwarded",
+    "quoted",  # an answer between what it quotes
+    "no_plain_text",
+    "undecodable",  # not in the encoding that it names
+    "too_short",
 )

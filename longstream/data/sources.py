@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, cast
 
 from longstream.data.containers import array_records, line_records
+from longstream.data.corpora.mail import mail_items
 from longstream.data.folder import SUFFIXES, file_item, folder_items
 from longstream.data.opening import opened, plain, until_broken
 from longstream.data.records import Item, Origin, ReadLimits
@@ -20,15 +22,17 @@ FORMATS = {
     "jsonl": "one JSON object per line: instruction and output, conversations, or text",
     "parquet": "the same fields as columns",
     "text": "a folder of text and Markdown files, or one of them",
+    "mail": "an mbox file, or a folder of messages such as a maildir; the subject asks for the body",
 }
 
-Form = Literal["array", "jsonl", "parquet", "text"]
+Form = Literal["array", "jsonl", "mail", "parquet", "text"]
 BY_SUFFIX: Mapping[str, Form] = {
     ".json": "array",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     **dict.fromkeys(SUFFIXES, "text"),
+    **dict.fromkeys((".mbox", ".eml"), "mail"),
 }
 _SHAPES: dict[str, Shape] = {"alpaca": "alpaca", "conversations": "conversations"}
 _DEFAULT_LIMITS = ReadLimits()
@@ -50,7 +54,9 @@ def open_source(
     if not path.exists():
         raise NotFound(f"there is no file or folder {path}", field="path")
     form = _form(path, format)
-    named = Origin(source=origin.source or _stem(path), licence=origin.licence)
+    named = replace(origin, source=origin.source or _stem(path))
+    if form == "mail":
+        return until_broken(mail_items(path, named, limits), partial(rejected, None))
     if form == "text":
         items = (
             folder_items(path, named, limits)
@@ -75,7 +81,7 @@ def _form(path: Path, format: str) -> Form:
         form = BY_SUFFIX[suffix]
     else:
         raise InvalidInput(f"the ending of {path.name} tells no format. Known are {known}", field="format")
-    if path.is_dir() and form != "text":
+    if path.is_dir() and form not in {"text", "mail"}:
         raise InvalidInput(f"{path} is a folder; format {format} is a file", field="path")
     if not path.is_dir() and not path.is_file():
         raise InvalidInput(f"{path} is neither a file nor a folder", field="path")

@@ -16,7 +16,8 @@ from longstream.errors import InvalidInput, NotFound
 from longstream_curator.files.blocks import Block, json_blocks, row_blocks
 
 STDIN = "-"
-_ENDINGS = [suffix for suffix, form in BY_SUFFIX.items() if form != "text"]
+_NOT_READ: tuple[Form, ...] = ("text", "mail")
+_ENDINGS = [suffix for suffix, form in BY_SUFFIX.items() if form not in _NOT_READ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def sources(patterns: Sequence[str]) -> list[Source]:
 
 def _source(path: Path) -> Source:
     form = BY_SUFFIX.get(plain(path).suffix.lower(), "text")
-    if form == "text" or (form == "parquet" and path.suffix in COMPRESSED):
+    if form in _NOT_READ or (form == "parquet" and path.suffix in COMPRESSED):
         raise InvalidInput(
             f"the ending of {path.name} is none of {', '.join(_ENDINGS)} (JSON also with .gz or .zst)",
             field="INPUT",
