@@ -138,7 +138,9 @@ def _text(message: EmailMessage) -> str:
     if part is None:
         raise Unusable("no_plain_text", "it has no part of plain text")
     try:
-        return str(part.get_content(errors="strict"))
+        text = str(part.get_content(errors="strict"))
+        text.encode()  # the parser hides bytes that are no text in it
+        return text
     except (UnicodeError, LookupError):
         raise Unusable("undecodable", "its text is not in the encoding that it names") from None
 

@@ -102,7 +102,7 @@ def test_what_cannot_be_selected_from_is_told(suite: LocalSuite, shell: Shell, t
     for words in (["longest:3"], ["diverse"], ["diverse:0"], ["diverse:3", "--seed", "-1"]):
         assert shell("submit", essays, "--select", *words) == 2
         assert "diverse:N" in shell.err or "--seed" in shell.err
-    for words in (["--seed", "1"], ["--per-site", "2"], ["--pairs", "--select", "diverse:3"]):
+    for words in (["--per-site", "2"], ["--pairs", "--select", "diverse:3"]):
         assert shell("submit", essays, *words) == 2
         assert "--select" in shell.err
     pairs = tmp_path / "pairs.jsonl"
@@ -110,3 +110,15 @@ def test_what_cannot_be_selected_from_is_told(suite: LocalSuite, shell: Shell, t
     assert shell("submit", pairs, "--select", "diverse:3") == 2
     assert "is for documents" in shell.err
     assert suite.curator.documents == suite.curator.pairs == []
+
+
+def test_the_seed_draws_how_an_email_is_asked_for(suite: LocalSuite, shell: Shell, tmp_path: Path) -> None:
+    note = tmp_path / "note.eml"
+    note.write_text(
+        "Subject: The mill\n\n" + "The mill by the river stands empty since last winter, as you know.\n"
+    )
+    for seed in range(20):
+        assert shell("submit", note, "--seed", str(seed)) == 0
+    asked = {pair.instruction for pair in suite.curator.pairs}
+    assert len(asked) > 5
+    assert all("The mill" in instruction for instruction in asked)

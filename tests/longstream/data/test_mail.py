@@ -138,6 +138,7 @@ def test_a_single_message_is_a_file_too(tmp_path: Path) -> None:
             b"Subject: s\nContent-Type: text/plain; charset=utf-8\n\n\xff" + BODY.encode() + b"\n",
             "undecodable",
         ),
+        (b"Subject: s\n\n\xff" + BODY.encode() + b"\n", "undecodable"),
         (b"Subject: s\nContent-Type: text/plain; charset=klingon\n\n" + BODY.encode() + b"\n", "undecodable"),
     ],
 )
