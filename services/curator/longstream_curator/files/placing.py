@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from longstream.data.shapes import Unusable, moment_of, provenance_of
 from longstream_curator.files.blocks import Record, fields_of
 from longstream_curator.order import order
-from longstream_curator.selection import Standing
+from longstream_curator.selection import LENGTH_ALONE, Standing
 from longstream_curator.split import held_out, part_of_text, sampled
 from longstream_curator.strata import WHOLE, Stratifier
 
@@ -60,7 +60,7 @@ class Placing:
     def of(self, one: Waiting) -> Placed | str:
         """Its place; or why it has none."""
         if self.by_length_alone:
-            return Placed(WHOLE, self._order(one.id, None) or Standing(0, 0))
+            return Placed(WHOLE, LENGTH_ALONE)
         rule = self._rule
         asks = rule.score or rule.split or rule.since or rule.stratum not in {"", INPUT}
         fields = fields_of(one.record) if asks else {}
