@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from email.message import EmailMessage
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,14 +58,22 @@ _HEADER_LINES = 8
 
 
 def mail_items(path: Path, origin: Origin, limits: ReadLimits) -> Iterator[Item]:
-    """Every message: of an mbox or a single message in a file, or of all files below a folder by their names."""
+    """Every message of a file, which may hold one or be an mbox, or of all files below a folder by their names."""
     if path.is_dir():
         for name, content in folder_contents(path, limits.max_record_bytes):
-            yield _item(None, content, name, origin, limits)
+            for message in [content] if isinstance(content, Flaw) else _messages_in(name, content):
+                yield _item(None, message, name, origin, limits)
         return
     with opened(path) as file:
         for index, message in enumerate(_messages(file, limits.max_record_bytes)):
             yield _item(index, message, path.name, origin, limits)
+
+
+def _messages_in(name: str, content: bytes) -> Iterator[bytes | Flaw]:
+    if not content.strip():
+        yield Flaw("empty", f"{name} is empty")
+    else:
+        yield from _messages(BytesIO(content), len(content))
 
 
 def _messages(file: BinaryIO, max_bytes: int) -> Iterator[bytes | Flaw]:

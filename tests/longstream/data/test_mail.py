@@ -115,6 +115,15 @@ def test_a_folder_is_read_file_by_file_whatever_their_names(tmp_path: Path) -> N
     assert {one.source_index for one in found if isinstance(one, Pair)} == {None}
 
 
+def test_a_folder_may_hold_mboxes_and_an_empty_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mails").mkdir()
+    mbox(tmp_path, message(), message(BODY + " So it is.")).rename(tmp_path / "mails" / "archive")
+    (tmp_path / "mails" / "empty").touch()
+    found = read(tmp_path / "mails")
+    assert [one.provenance["file"] for one in found if isinstance(one, Pair)] == ["archive", "archive"]
+    assert found[2] == "empty"
+
+
 def test_a_single_message_is_a_file_too(tmp_path: Path) -> None:
     path = tmp_path / "note.eml"
     path.write_bytes(bytes(message()))

@@ -130,9 +130,10 @@ class Longest:
         self.rule = rule
         self.placing = Placing(rule)
         self._plain = self.placing.by_length_alone
-        # Whether nothing else can put a record out that is long enough.
-        self._all_stay = (rule.dedup, rule.max_length, rule.screening, rule.near) == ("off", None, None, None)
-        self._surely = AtLeast(min(ALL, self.placing.strata.places(WHOLE)))
+        # Lower bounds tell only where nothing else can put a record out that is long enough, and not all are kept.
+        all_stay = (rule.dedup, rule.max_length, rule.screening, rule.near) == ("off", None, None, None)
+        told = self._plain and all_stay and rule.k != ALL
+        self._surely = AtLeast(self.placing.strata.places(WHOLE)) if told else None
         self._sets: dict[str, LongestK] = {}
         self._seen_of = Counter[str]()
         self._held: dict[str, tuple[str, Record]] = {}  # response, for near-duplicates alone, and record
@@ -150,7 +151,8 @@ class Longest:
         floor = 0
         if self._plain:
             self._seen_of[WHOLE] += len(bounds.upper)
-            self._surely.add(bounds.lower)
+            if self._surely is not None:
+                self._surely.add(bounds.lower)
             floor = self._floor()
         long = np.flatnonzero(bounds.upper >= floor)
         for at, bound in zip(long.tolist(), bounds.upper[long].tolist(), strict=True):
@@ -162,7 +164,7 @@ class Longest:
 
     def _floor(self) -> int:
         """What is shorter than this is not among the longest."""
-        return max(self._set(WHOLE).floor, self._surely.floor if self._all_stay else 0)
+        return max(self._set(WHOLE).floor, 0 if self._surely is None else self._surely.floor)
 
     def _settle(self) -> None:
         """Decide on all that wait."""
