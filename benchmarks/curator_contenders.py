@@ -21,8 +21,9 @@ import orjson
 from longstream.commands.terminal import TerminalLine
 from longstream_curator.files.curate import Curation, curate
 from longstream_curator.files.inputs import sources
-from longstream_curator.files.longest import Longest, Rule
+from longstream_curator.files.longest import Longest
 from longstream_curator.files.progress import Progress
+from longstream_curator.files.rule import Rule
 from longstream_curator.length import metric
 from longstream_curator.punkt import punkt_folder, read_punkt
 

@@ -15,7 +15,8 @@ from typing import Any, get_args
 import pytest
 
 from longstream_curator.files.blocks import Block, json_blocks
-from longstream_curator.files.longest import Longest, Rule
+from longstream_curator.files.longest import Longest
+from longstream_curator.files.rule import Rule
 from longstream_curator.length import METRICS, Metric, metric
 from longstream_curator.nltk_words import NltkWords
 from longstream_curator.selection import Dedup

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from longstream_curator.files import blocks
 from longstream_curator.files import longest as running
 from longstream_curator.files.blocks import Block, json_blocks
-from longstream_curator.files.longest import ALL, Longest, Rule
+from longstream_curator.files.longest import Longest
+from longstream_curator.files.rule import ALL, Rule
 from longstream_curator.length import Metric, metric
 from longstream_curator.selection import Dedup
 from tests.support.nltk_reference import PIECES

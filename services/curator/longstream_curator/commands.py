@@ -17,10 +17,11 @@ from longstream_curator.files.asked import baselines_of, rule_of
 from longstream_curator.files.curate import Curation, curate
 from longstream_curator.files.explain import Explanation
 from longstream_curator.files.inputs import sources
-from longstream_curator.files.longest import ALL, Longest, Rule
+from longstream_curator.files.longest import Longest
 from longstream_curator.files.output import in_source_order, write
 from longstream_curator.files.plot import plot
 from longstream_curator.files.progress import Progress
+from longstream_curator.files.rule import ALL, Rule
 from longstream_curator.files.shards import (
     Part,
     asked,

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from longstream.errors import InvalidInput
 from longstream.pipeline import Split
 from longstream.selecting import SCREENS, NearDuplicates, Screens, Section, Strata
-from longstream_curator.files.longest import ALL, Rule
+from longstream_curator.files.rule import ALL, Rule
 from longstream_curator.length import METRICS, metric
 from longstream_curator.order import By
 from longstream_curator.screening.screens import Screening

@@ -10,30 +10,25 @@ from __future__ import annotations
 
 import heapq
 import json
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from longstream.data.shapes import Unusable, asked_of
 from longstream.errors import InvalidInput
-from longstream.pipeline import Split
-from longstream.selecting import NearDuplicates, Strata
 from longstream_curator.files.at_least import AtLeast
 from longstream_curator.files.blocks import Block, Record, fields_of
 from longstream_curator.files.placing import Placing, Waiting
-from longstream_curator.length import Metric, measure
-from longstream_curator.order import By
+from longstream_curator.files.rule import ALL, Rule
+from longstream_curator.length import measure
 from longstream_curator.rankings import Near, Rankings
-from longstream_curator.screening.screens import Screening, Text
+from longstream_curator.screening.screens import Text
 from longstream_curator.selection import (
     LENGTH_ALONE,
     Candidate,
-    Dedup,
     Kind,
     LongestK,
     Rank,
@@ -46,35 +41,8 @@ from longstream_curator.strata import WHOLE
 from longstream_curator.walk import Merged
 from longstream_curator.walks import Walks
 
-ALL = sys.maxsize
-"""A k that leaves nothing out."""
 WAITING_BYTES = 32 * 1024 * 1024
 """Of records that may be kept and wait to be counted, so that the longest of many come first."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """What is kept.
-
-    reserve: places beyond k, to stand in for near-duplicates. max_length: what is longer is left out, so that
-    training cuts nothing. score: the field that holds it. stratum: the field that tells strata apart. since: what is
-    older is left out. split: what is held out before anything is ranked.
-    """
-
-    metric: Metric
-    k: int
-    reserve: int = 0
-    dedup: Dedup = "off"
-    max_length: int | None = None
-    by: By = "length"
-    score: str = ""
-    seed: int = 0
-    strata: Strata | None = None
-    stratum: str = ""
-    screening: Screening | None = None
-    near: NearDuplicates | None = None
-    since: datetime | None = None
-    split: Split | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,17 +6,15 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from longstream.data.shapes import Unusable, moment_of, provenance_of
 from longstream_curator.files.blocks import Record, fields_of
+from longstream_curator.files.rule import Rule
 from longstream_curator.order import order
 from longstream_curator.selection import LENGTH_ALONE, Standing
 from longstream_curator.split import held_out, part_of_text, sampled
 from longstream_curator.strata import WHOLE, Stratifier
-
-if TYPE_CHECKING:
-    from longstream_curator.files.longest import Rule
 
 INPUT = "input"
 """In place of a field's name: each input is a stratum."""

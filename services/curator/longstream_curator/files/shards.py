@@ -22,7 +22,8 @@ from longstream.data.whole import STDOUT, whole
 from longstream.errors import InvalidInput, Unavailable
 from longstream_curator.files.blocks import Record
 from longstream_curator.files.inputs import Source
-from longstream_curator.files.longest import Held, Longest, Rule, State
+from longstream_curator.files.longest import Held, Longest, State
+from longstream_curator.files.rule import Rule
 from longstream_curator.screening.screens import VERSION
 from longstream_curator.selection import Candidate, Rank, Standing
 
