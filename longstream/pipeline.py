@@ -9,17 +9,17 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from longstream.errors import InvalidInput, NotFound, TooLarge
 from longstream.ids import digest
+from longstream.instructing import Instruct, Refine
 from longstream.selecting import Profile, Section, Select
 from longstream.v1.records_pb2 import PipelineRevision
 
-Style = Literal["instruction", "chatbot", "query"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
@@ -34,23 +34,6 @@ class Cut(Section):
     """Cut when this many examples have come since the last cut."""
     every_s: float | None = Field(default=None, ge=1)
     """Cut when this long has passed since the last cut and something has come."""
-
-
-def _paper_shares() -> dict[Style, float]:
-    return {"instruction": 0.5, "chatbot": 0.3, "query": 0.2}
-
-
-class Instruct(Section):
-    """How documents get their instructions (LongForm, arXiv 2304.08460, section 2)."""
-
-    styles: dict[Style, float] = Field(default_factory=_paper_shares)
-    """Share of each request style, drawn per document by seed."""
-    seed: int = Field(default=0, ge=0)
-    temperature: float = Field(default=0.7, ge=0, le=2)
-    top_p: float = Field(default=0.9, gt=0, le=1)
-    max_tokens: int = Field(default=96, ge=1, le=4_096)
-    limits: dict[str, float] = Field(default_factory=dict)
-    """Overrides of the instructor's acceptance limits, by name."""
 
 
 class Split(Section):
@@ -108,6 +91,8 @@ class Pipeline(Section):
     select: Select = Select()
     cut: Cut = Cut()
     instruct: Instruct = Instruct()
+    refine: Refine | None = None
+    """Whether answers are criticised and written anew; none: they stay as they came."""
     split: Split = Split()
     train: Train = Train()
     evaluate: Evaluate = Evaluate()

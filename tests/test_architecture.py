@@ -34,7 +34,7 @@ DOORS = {
     "transformers": ["longstream/llm/*", "services/trainer/longstream_trainer/*"],
     "opentelemetry": ["longstream/telemetry/otlp.py"],
     "datasketch": ["services/curator/longstream_curator/near.py"],
-    "py3langid": ["services/curator/longstream_curator/screening/language.py"],
+    "py3langid": ["longstream/data/language.py"],
     "sklearn": ["services/curator/longstream_curator/diverse/*"],
     "matplotlib": ["services/curator/longstream_curator/files/plot.py"],
     "peft": ["longstream/llm/*", "services/trainer/longstream_trainer/*"],

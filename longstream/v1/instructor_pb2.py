@@ -22,19 +22,30 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from longstream.v1 import records_pb2 as longstream_dot_v1_dot_records__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elongstream/v1/instructor.proto\x12\rlongstream.v1\"@\n\x0fGenerateRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\r\n\x05style\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\x04\"\xdc\x01\n\x10GenerateResponse\x12\x13\n\x0binstruction\x18\x01 \x01(\t\x12\r\n\x05style\x18\x02 \x01(\t\x12\x0f\n\x07refusal\x18\x03 \x01(\t\x12\x17\n\x0fprompt_revision\x18\x04 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x16\n\x0emodel_revision\x18\x07 \x01(\t\x12\x11\n\texcerpted\x18\x08 \x01(\x08\x12\x15\n\rprompt_tokens\x18\t \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\n \x01(\r2`\n\x11InstructorService\x12K\n\x08Generate\x12\x1e.longstream.v1.GenerateRequest\x1a\x1f.longstream.v1.GenerateResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1elongstream/v1/instructor.proto\x12\rlongstream.v1\x1a\x1blongstream/v1/records.proto\"Q\n\x0fGenerateRequest\x12\x10\n\x08\x64ocument\x18\x01 \x01(\t\x12\r\n\x05style\x18\x02 \x01(\t\x12\x0c\n\x04seed\x18\x03 \x01(\x04\x12\x0f\n\x07options\x18\x04 \x01(\t\"\xa1\x02\n\x10GenerateResponse\x12\x13\n\x0binstruction\x18\x01 \x01(\t\x12\r\n\x05style\x18\x02 \x01(\t\x12\x0f\n\x07refusal\x18\x03 \x01(\t\x12\x17\n\x0fprompt_revision\x18\x04 \x01(\t\x12\x0e\n\x06\x65ngine\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12\x16\n\x0emodel_revision\x18\x07 \x01(\t\x12\x11\n\texcerpted\x18\x08 \x01(\x08\x12\x15\n\rprompt_tokens\x18\t \x01(\r\x12\x19\n\x11\x63ompletion_tokens\x18\n \x01(\r\x12\x10\n\x08language\x18\x0b \x01(\t\x12\x13\n\x0blength_info\x18\x0c \x01(\t\x12\r\n\x05score\x18\r \x01(\r\x12\r\n\x05tries\x18\x0e \x01(\r\"\\\n\x15GenerateStreamRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12/\n\x07request\x18\x02 \x01(\x0b\x32\x1e.longstream.v1.GenerateRequest\"\x9f\x01\n\x16GenerateStreamResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x33\n\x08response\x18\x02 \x01(\x0b\x32\x1f.longstream.v1.GenerateResponseH\x00\x12\x31\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1e.longstream.v1.GenerateFailureH\x00\x42\t\n\x07outcome\"O\n\x0fGenerateFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"d\n\rRefineRequest\x12\x13\n\x0binstruction\x18\x01 \x01(\t\x12\r\n\x05input\x18\x02 \x01(\t\x12\x10\n\x08response\x18\x03 \x01(\t\x12\x0c\n\x04seed\x18\x04 \x01(\x04\x12\x0f\n\x07options\x18\x05 \x01(\t\"\x88\x01\n\x0eRefineResponse\x12\x10\n\x08response\x18\x01 \x01(\t\x12-\n\nrefinement\x18\x02 \x01(\x0b\x32\x19.longstream.v1.Refinement\x12\x0e\n\x06\x65ngine\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x16\n\x0emodel_revision\x18\x05 \x01(\t2\x8a\x02\n\x11InstructorService\x12K\n\x08Generate\x12\x1e.longstream.v1.GenerateRequest\x1a\x1f.longstream.v1.GenerateResponse\x12\x61\n\x0eGenerateStream\x12$.longstream.v1.GenerateStreamRequest\x1a%.longstream.v1.GenerateStreamResponse(\x01\x30\x01\x12\x45\n\x06Refine\x12\x1c.longstream.v1.RefineRequest\x1a\x1d.longstream.v1.RefineResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'longstream.v1.instructor_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GENERATEREQUEST']._serialized_start=49
-  _globals['_GENERATEREQUEST']._serialized_end=113
-  _globals['_GENERATERESPONSE']._serialized_start=116
-  _globals['_GENERATERESPONSE']._serialized_end=336
-  _globals['_INSTRUCTORSERVICE']._serialized_start=338
-  _globals['_INSTRUCTORSERVICE']._serialized_end=434
+  _globals['_GENERATEREQUEST']._serialized_start=78
+  _globals['_GENERATEREQUEST']._serialized_end=159
+  _globals['_GENERATERESPONSE']._serialized_start=162
+  _globals['_GENERATERESPONSE']._serialized_end=451
+  _globals['_GENERATESTREAMREQUEST']._serialized_start=453
+  _globals['_GENERATESTREAMREQUEST']._serialized_end=545
+  _globals['_GENERATESTREAMRESPONSE']._serialized_start=548
+  _globals['_GENERATESTREAMRESPONSE']._serialized_end=707
+  _globals['_GENERATEFAILURE']._serialized_start=709
+  _globals['_GENERATEFAILURE']._serialized_end=788
+  _globals['_REFINEREQUEST']._serialized_start=790
+  _globals['_REFINEREQUEST']._serialized_end=890
+  _globals['_REFINERESPONSE']._serialized_start=893
+  _globals['_REFINERESPONSE']._serialized_end=1029
+  _globals['_INSTRUCTORSERVICE']._serialized_start=1032
+  _globals['_INSTRUCTORSERVICE']._serialized_end=1298
 # @@protoc_insertion_point(module_scope)

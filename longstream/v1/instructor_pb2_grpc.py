@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class InstructorServiceStub(object):
-    """Writes the instruction that a human-written document could be the answer to.
+    """Writes the instruction that a human-written document could be the answer to, and refines answers.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,38 @@ class InstructorServiceStub(object):
                 request_serializer=longstream_dot_v1_dot_instructor__pb2.GenerateRequest.SerializeToString,
                 response_deserializer=longstream_dot_v1_dot_instructor__pb2.GenerateResponse.FromString,
                 _registered_method=True)
+        self.GenerateStream = channel.stream_stream(
+                '/longstream.v1.InstructorService/GenerateStream',
+                request_serializer=longstream_dot_v1_dot_instructor__pb2.GenerateStreamRequest.SerializeToString,
+                response_deserializer=longstream_dot_v1_dot_instructor__pb2.GenerateStreamResponse.FromString,
+                _registered_method=True)
+        self.Refine = channel.unary_unary(
+                '/longstream.v1.InstructorService/Refine',
+                request_serializer=longstream_dot_v1_dot_instructor__pb2.RefineRequest.SerializeToString,
+                response_deserializer=longstream_dot_v1_dot_instructor__pb2.RefineResponse.FromString,
+                _registered_method=True)
 
 
 class InstructorServiceServicer(object):
-    """Writes the instruction that a human-written document could be the answer to.
+    """Writes the instruction that a human-written document could be the answer to, and refines answers.
     """
 
     def Generate(self, request, context):
         """One document, now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GenerateStream(self, request_iterator, context):
+        """Many documents. Each is answered once, as soon as it is done; one that fails is told by its error, and the others go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Refine(self, request, context):
+        """One answer, criticised and written anew. What a gate refuses stays as it came, and the outcome says why.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +85,16 @@ def add_InstructorServiceServicer_to_server(servicer, server):
                     request_deserializer=longstream_dot_v1_dot_instructor__pb2.GenerateRequest.FromString,
                     response_serializer=longstream_dot_v1_dot_instructor__pb2.GenerateResponse.SerializeToString,
             ),
+            'GenerateStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.GenerateStream,
+                    request_deserializer=longstream_dot_v1_dot_instructor__pb2.GenerateStreamRequest.FromString,
+                    response_serializer=longstream_dot_v1_dot_instructor__pb2.GenerateStreamResponse.SerializeToString,
+            ),
+            'Refine': grpc.unary_unary_rpc_method_handler(
+                    servicer.Refine,
+                    request_deserializer=longstream_dot_v1_dot_instructor__pb2.RefineRequest.FromString,
+                    response_serializer=longstream_dot_v1_dot_instructor__pb2.RefineResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'longstream.v1.InstructorService', rpc_method_handlers)
@@ -70,7 +104,7 @@ def add_InstructorServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class InstructorService(object):
-    """Writes the instruction that a human-written document could be the answer to.
+    """Writes the instruction that a human-written document could be the answer to, and refines answers.
     """
 
     @staticmethod
@@ -90,6 +124,60 @@ class InstructorService(object):
             '/longstream.v1.InstructorService/Generate',
             longstream_dot_v1_dot_instructor__pb2.GenerateRequest.SerializeToString,
             longstream_dot_v1_dot_instructor__pb2.GenerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GenerateStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/longstream.v1.InstructorService/GenerateStream',
+            longstream_dot_v1_dot_instructor__pb2.GenerateStreamRequest.SerializeToString,
+            longstream_dot_v1_dot_instructor__pb2.GenerateStreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Refine(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/longstream.v1.InstructorService/Refine',
+            longstream_dot_v1_dot_instructor__pb2.RefineRequest.SerializeToString,
+            longstream_dot_v1_dot_instructor__pb2.RefineResponse.FromString,
             options,
             channel_credentials,
             insecure,

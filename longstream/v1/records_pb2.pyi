@@ -330,21 +330,23 @@ class CurationState(_message.Message):
     def __init__(self, revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., releases: _Optional[int] = ..., open_release_id: _Optional[str] = ..., snapshots: _Optional[_Iterable[_Union[PartitionSnapshot, _Mapping]]] = ..., sent: _Optional[int] = ..., last_final_id: _Optional[str] = ..., seen: _Optional[_Mapping[int, int]] = ..., seen_at_cut: _Optional[int] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., sent_by_stratum: _Optional[_Mapping[str, int]] = ..., erased: _Optional[_Iterable[str]] = ..., erased_rows: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class SelectedTask(_message.Message):
-    __slots__ = ("pipeline", "release_id", "row_id", "example", "task")
+    __slots__ = ("pipeline", "release_id", "row_id", "example", "task", "refine")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     RELEASE_ID_FIELD_NUMBER: _ClassVar[int]
     ROW_ID_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
+    REFINE_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     release_id: str
     row_id: str
     example: Example
     task: str
-    def __init__(self, pipeline: _Optional[str] = ..., release_id: _Optional[str] = ..., row_id: _Optional[str] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., task: _Optional[str] = ...) -> None: ...
+    refine: str
+    def __init__(self, pipeline: _Optional[str] = ..., release_id: _Optional[str] = ..., row_id: _Optional[str] = ..., example: _Optional[_Union[Example, _Mapping]] = ..., task: _Optional[str] = ..., refine: _Optional[str] = ...) -> None: ...
 
 class Row(_message.Message):
-    __slots__ = ("pipeline", "row_id", "example_id", "release_id", "instruction", "style", "refusal", "prompt_revision", "engine", "model", "model_revision", "seed", "excerpted", "prompt_tokens", "completion_tokens")
+    __slots__ = ("pipeline", "row_id", "example_id", "release_id", "instruction", "style", "refusal", "prompt_revision", "engine", "model", "model_revision", "seed", "excerpted", "prompt_tokens", "completion_tokens", "language", "length_info", "score", "tries", "refinement")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     ROW_ID_FIELD_NUMBER: _ClassVar[int]
     EXAMPLE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -360,6 +362,11 @@ class Row(_message.Message):
     EXCERPTED_FIELD_NUMBER: _ClassVar[int]
     PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_INFO_FIELD_NUMBER: _ClassVar[int]
+    SCORE_FIELD_NUMBER: _ClassVar[int]
+    TRIES_FIELD_NUMBER: _ClassVar[int]
+    REFINEMENT_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     row_id: str
     example_id: str
@@ -375,7 +382,32 @@ class Row(_message.Message):
     excerpted: bool
     prompt_tokens: int
     completion_tokens: int
-    def __init__(self, pipeline: _Optional[str] = ..., row_id: _Optional[str] = ..., example_id: _Optional[str] = ..., release_id: _Optional[str] = ..., instruction: _Optional[str] = ..., style: _Optional[str] = ..., refusal: _Optional[str] = ..., prompt_revision: _Optional[str] = ..., engine: _Optional[str] = ..., model: _Optional[str] = ..., model_revision: _Optional[str] = ..., seed: _Optional[int] = ..., excerpted: bool = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ...) -> None: ...
+    language: str
+    length_info: str
+    score: int
+    tries: int
+    refinement: Refinement
+    def __init__(self, pipeline: _Optional[str] = ..., row_id: _Optional[str] = ..., example_id: _Optional[str] = ..., release_id: _Optional[str] = ..., instruction: _Optional[str] = ..., style: _Optional[str] = ..., refusal: _Optional[str] = ..., prompt_revision: _Optional[str] = ..., engine: _Optional[str] = ..., model: _Optional[str] = ..., model_revision: _Optional[str] = ..., seed: _Optional[int] = ..., excerpted: bool = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., language: _Optional[str] = ..., length_info: _Optional[str] = ..., score: _Optional[int] = ..., tries: _Optional[int] = ..., refinement: _Optional[_Union[Refinement, _Mapping]] = ...) -> None: ...
+
+class Refinement(_message.Message):
+    __slots__ = ("outcome", "text", "critique", "prompt_revision", "seed", "prompt_tokens", "completion_tokens", "as_response")
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CRITIQUE_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    SEED_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    AS_RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    outcome: str
+    text: str
+    critique: str
+    prompt_revision: str
+    seed: int
+    prompt_tokens: int
+    completion_tokens: int
+    as_response: bool
+    def __init__(self, outcome: _Optional[str] = ..., text: _Optional[str] = ..., critique: _Optional[str] = ..., prompt_revision: _Optional[str] = ..., seed: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., as_response: bool = ...) -> None: ...
 
 class Shard(_message.Message):
     __slots__ = ("address", "rows", "bytes")

@@ -201,6 +201,26 @@ INSTRUCTOR = Board(
                     Query(f"sum(rate(instructor_excerpts_total{RATE}))", "excerpts"),
                     unit="ops",
                 ),
+                graph(
+                    "Requests for an instruction",
+                    "Asked of the model, and replies that were remembered from before and cost nothing.",
+                    Query(f"sum(rate(instructor_tries_total{RATE}))", "asked for"),
+                    Query(f"sum(rate(instructor_remembered_replies_total{RATE}))", "remembered"),
+                    unit="ops",
+                ),
+                graph(
+                    "Answers refined, by outcome",
+                    "Refined, or why the answer stays as it came.",
+                    *rates_that_occur("instructor_refinements_total", "outcome", "{{outcome}}"),
+                    unit="ops",
+                ),
+                graph(
+                    "Scores that could not be read",
+                    "Replies to the question how well instruction and document fit.",
+                    *rates_that_occur("instructor_score_failures_total", "reason", "{{reason}}"),
+                    unit="ops",
+                    width=24,
+                ),
             ),
         ),
         (

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longstream.data.language import language_of
 from longstream.errors import InvalidInput, NotFound
 from longstream.selecting import SCREENS, Screens
 from longstream_curator.kept import KeptSet, pipeline_metric
@@ -17,7 +18,6 @@ from longstream_curator.metrics import DROPS
 from longstream_curator.screening.contamination import Contamination
 from longstream_curator.screening.debris import is_debris
 from longstream_curator.screening.declining import declines
-from longstream_curator.screening.language import language_of
 from longstream_curator.screening.personal import personal
 from longstream_curator.screening.repetition import repeats_itself
 from longstream_curator.screening.screens import Screening, Text
@@ -140,7 +140,7 @@ def test_what_may_name_a_person_is_counted_by_kind(text: str, found: dict[str, i
     ],
 )
 def test_languages_are_told_apart(text: str, language: str) -> None:
-    assert language_of(text) == language
+    assert language_of(text).code == language
 
 
 def test_a_run_of_words_in_common_is_contamination() -> None:

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import chi2_contingency, norm
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from longstream.errors import InvalidInput
-from longstream_instructor.prompts import (
-    PAPER_WEIGHTS,
-    STYLES,
-    Room,
-    Style,
-    prompt_for,
-    prompt_revision,
-    style_of,
-)
+from longstream.llm.types import Prompt
+from longstream_instructor.prompts import Room, instruction_prompt, prompt_revision, score_prompt, show
+from longstream_instructor.styles import Style
+from longstream_instructor.wording import ASKINGS, SCORING
 
 WIDE = Room(context_tokens=10**9, reply_tokens=96, count_tokens=len)
+STYLES = {style: wording.text for style, wording in ASKINGS["en"].requests.items()}
 DOCUMENT = "A kettle whistles when steam leaves it. The pitch rises with the pressure.\n"
 
 
@@ -44,6 +39,16 @@ COUNTERS: Mapping[str, Callable[[str], int]] = {
     "words": lambda text: len(text.split()),
     "byte pairs": lambda text: len(BPE.encode(text).ids),
 }
+
+
+class Asked(NamedTuple):
+    prompt: Prompt
+    excerpted: bool
+
+
+def prompt_for(document: str, style: Style, room: Room, language: str = "en") -> Asked:
+    shown = show(document, ASKINGS[language], room)
+    return Asked(instruction_prompt(shown, ASKINGS[language], style), shown.excerpted)
 
 
 def data_of(document: str, style: Style = Style.QUERY, room: Room = WIDE) -> list[str]:
@@ -176,45 +181,38 @@ def test_a_context_without_room_is_refused() -> None:
         prompt_for(DOCUMENT * 99, Style.QUERY, Room(context_tokens=200, reply_tokens=96, count_tokens=len))
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("n", [500, 1_000, 15_000])
-def test_the_style_shares_lie_within_their_99_percent_interval(seed: int, n: int) -> None:
-    drawn = [style_of(seed, f"document {i}") for i in range(n)]
-    for style, share in PAPER_WEIGHTS.items():
-        # Three styles, three seeds, three sizes: Bonferroni keeps the whole family at 99 %.
-        bound = norm.ppf(1 - 0.005 / 27) * math.sqrt(share * (1 - share) / n)
-        assert abs(drawn.count(style) / n - share) < bound
+def test_the_revision_names_the_wording_of_a_language() -> None:
+    revisions = {language: prompt_revision(asking) for language, asking in ASKINGS.items()}
+    assert all(re.fullmatch(r"[0-9a-f]{16}", revision) for revision in revisions.values())
+    assert len(set(revisions.values())) == len(ASKINGS)
+    assert revisions == {language: prompt_revision(asking) for language, asking in ASKINGS.items()}
 
 
-def test_the_style_does_not_depend_on_where_a_document_comes_from() -> None:
-    table = [
-        [sum(style_of(0, f"{source}/{i}") == style for i in range(3_000)) for style in Style]
-        for source in ("wiki", "forum", "manual")
-    ]
-    assert chi2_contingency(table).pvalue > 0.001
+@pytest.mark.parametrize("language", ASKINGS)
+@pytest.mark.parametrize("style", Style)
+def test_every_language_shows_the_document_once_and_asks_last(language: str, style: Style) -> None:
+    asked = prompt_for(DOCUMENT, style, WIDE, language)
+    assert [part.text for part in asked.prompt.parts if part.data] == [DOCUMENT]
+    assert asked.prompt.text.endswith(ASKINGS[language].requests[style].text)
+    assert asked.prompt.text.startswith(ASKINGS[language].opening.text)
 
 
-def test_the_style_is_drawn_alike_everywhere_and_anew_for_another_seed() -> None:
-    first = [style_of(7, f"{i}") for i in range(200)]
-    assert first == [style_of(7, f"{i}") for i in range(200)]
-    assert first != [style_of(8, f"{i}") for i in range(200)]
+@given(st.text(min_size=1).filter(str.strip), st.text(max_size=60))
+def test_asking_for_a_score_shares_all_that_stands_before_the_instruction(
+    document: str, instruction: str
+) -> None:
+    shown = show(document, ASKINGS["en"], WIDE)
+    prompt = score_prompt(shown, instruction)
+    assert prompt.parts[: len(shown.parts)] == shown.parts
+    assert [part.text for part in prompt.parts if part.data] == [document, instruction]
+    assert prompt.text.endswith(SCORING.text)
 
 
-@given(st.integers(0, 10**6), st.text(max_size=20), st.sampled_from(Style))
-def test_a_style_without_weight_is_never_drawn(seed: int, document_id: str, absent: Style) -> None:
-    weights = {style: 0.0 if style is absent else 2.5 for style in Style}
-    assert style_of(seed, document_id, weights) is not absent
-
-
-@pytest.mark.parametrize(
-    "weights",
-    [{}, {"poem": 1.0}, {Style.QUERY: -1.0, Style.CHATBOT: 2.0}, {Style.QUERY: 0.0}, {Style.QUERY: math.nan}],
-)
-def test_weights_that_are_no_shares_are_refused(weights: Mapping[Style, float]) -> None:
-    with pytest.raises(InvalidInput, match="weights"):
-        style_of(0, "d", weights)
-
-
-def test_the_revision_names_this_wording() -> None:
-    assert re.fullmatch(r"[0-9a-f]{16}", prompt_revision())
-    assert prompt_revision() == prompt_revision()
+@pytest.mark.parametrize("counter", COUNTERS)
+def test_an_excerpt_leaves_room_for_the_score_that_will_be_asked_for(counter: str) -> None:
+    count = COUNTERS[counter]
+    room = Room(context_tokens=2_600, reply_tokens=96, count_tokens=count, scored=True)
+    shown = show(DOCUMENT * 600, ASKINGS["en"], room)
+    instruction = next(text for n in range(96, 0, -1) if count(text := "why " * n) <= 96)
+    assert shown.excerpted
+    assert count(score_prompt(shown, instruction).text) + 96 <= 2_600

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longstream_instructor.quality import Limits, assess, clean, shared_run, words
+from longstream_instructor.cleaning import clean
+from longstream_instructor.quality import Limits, assess, shared_run, words
 from tests.support.questions import QUESTIONS
 
 LIMITS = Limits()

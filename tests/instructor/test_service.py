@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -13,19 +14,23 @@ import pytest
 
 from longstream.errors import EngineDied, EngineUnavailable, SuiteError
 from longstream.ids import digest
+from longstream.instructing import Instruct, Refine
 from longstream.llm.endpoint import EndpointModel
 from longstream.llm.options import EngineOptions
-from longstream.llm.types import LanguageModel
-from longstream.pipeline import Instruct
+from longstream.llm.types import LanguageModel, Prompt, Sampling
 from longstream.topics import ROWS, SELECTED
 from longstream.v1 import instructor_pb2 as pb
 from longstream.v1.instructor_pb2_grpc import InstructorServiceStub, add_InstructorServiceServicer_to_server
 from longstream.v1.records_pb2 import Example, Row, SelectedTask
 from longstream.worker import WorkerOptions
+from longstream_instructor.counting import words
 from longstream_instructor.metrics import InstructorMetrics
 from longstream_instructor.service import InstructorService
+from tests.instructor.test_gates import NEW, OLD, REQUEST
+from tests.instructor.test_refining import reply
 from tests.support.house import House, details, headers, opened, soon, told
 from tests.support.ruledmodel import RuledModel
+from tests.support.scripted import ScriptedModel
 from tests.support.standin import Server
 
 DOCUMENT = "Beside the river stood a mill whose wheel turned day and night for two hundred years."
@@ -41,10 +46,11 @@ class Instructor:
     def __init__(self, folder: Path, model: LanguageModel) -> None:
         self.house = House(folder, "instructor", (SELECTED,))
         metrics = InstructorMetrics(self.house.metrics)
-        service = InstructorService(model, self.house.keys, metrics, timeout_s=10.0)
+        service = InstructorService(model, self.house.keys, metrics, timeout_s=10.0, in_flight=8)
         self.house.worker(SELECTED, service, POOLED)
         address = self.house.serve(partial(add_InstructorServiceServicer_to_server, service))
-        self.generate = InstructorServiceStub(self.house.call(address)).Generate
+        stub = InstructorServiceStub(self.house.call(address))
+        self.generate, self.stream, self.refine = stub.Generate, stub.GenerateStream, stub.Refine
 
     def ask(self, *tasks: SelectedTask) -> None:
         for task in tasks:
@@ -60,7 +66,7 @@ class Instructor:
 
 
 def a_task(document: str = DOCUMENT, row_id: str = "row-1", **instruct: object) -> SelectedTask:
-    task = Instruct.model_validate({"seed": 1, **instruct}).model_dump_json()
+    task = Instruct.model_validate({"seed": 1, "lengths": {"share": 0}, **instruct}).model_dump_json()
     example = Example(id=digest("example", document), response=document, source="s")
     return SelectedTask(pipeline="p", release_id="r1", row_id=row_id, example=example, task=task)
 
@@ -135,7 +141,8 @@ REFUSED = {
     "too_long": f"Explain {LONG}",
     "copies_document": "Beside the river stood a mill whose wheel turned day and night for two hundred years",
     "refers_to_text": "Summarise the document above in three short sentences.",
-    "wrong_script": "Расскажи подробно о старой мельнице у большой реки",  # noqa: RUF001
+    "wrong_script": "Расскажи подробно о старой мельнице у большой реки",
+    "wrong_language": "Erkläre, wie man früher ohne Maschinen Mehl gemacht hat.",
 }
 
 
@@ -151,7 +158,7 @@ def test_every_reason_for_a_refusal_makes_a_refused_row(start: Start) -> None:
     assert all(row.instruction == "" and row.engine for row in rows.values())
     assert [instructor.house.sample("instructor_refusals_total", reason=reason) for reason in REFUSED] == [
         1
-    ] * 8
+    ] * len(REFUSED)
     assert instructor.house.dead(SELECTED) == []
 
 
@@ -292,3 +299,192 @@ def test_generate_says_when_to_come_again_while_the_engine_is_away(start: Start)
     assert told(raised.value) == ("UNAVAILABLE", "ENGINE_UNAVAILABLE")
     assert details(raised.value)["RetryInfo"].retry_delay.seconds == 5
     model.close()
+
+
+PAIR = Example(id="e1", instruction=REQUEST, response=OLD, source="s")
+
+
+def a_pair(row_id: str = "row-1", example: Example = PAIR, **refine: object) -> SelectedTask:
+    return SelectedTask(
+        pipeline="p",
+        release_id="r1",
+        row_id=row_id,
+        example=example,
+        task=Instruct().model_dump_json(),
+        refine=Refine.model_validate(refine).model_dump_json(),
+    )
+
+
+def test_a_pair_that_is_to_be_refined_gets_a_row_with_both_answers_and_the_critique(start: Start) -> None:
+    instructor = start(ScriptedModel(lambda prompt, sampling: reply()))
+    instructor.ask(a_pair())
+    row = instructor.rows(1)[0]
+    assert (row.instruction, row.refusal, row.style) == (REQUEST, "", "")
+    refinement = row.refinement
+    assert (refinement.outcome, refinement.text, refinement.as_response) == ("refined", NEW, True)
+    assert refinement.critique == "It is one dense block."
+    assert refinement.prompt_revision
+    assert instructor.house.sample("instructor_refinements_total", outcome="refined") == 1
+
+
+def test_a_pair_whose_refinement_is_refused_keeps_its_answer_and_says_why(start: Start) -> None:
+    instructor = start(ScriptedModel(lambda prompt, sampling: reply(OLD)))
+    instructor.ask(a_pair())
+    row = instructor.rows(1)[0]
+    assert (row.refusal, row.refinement.outcome, row.refinement.text) == ("", "unchanged", "")
+    assert instructor.house.sample("instructor_refinements_total", outcome="unchanged") == 1
+
+
+def test_a_pair_with_which_the_engine_dies_three_times_keeps_its_answer(start: Start) -> None:
+    def dying(prompt: Prompt, sampling: Sampling) -> str:
+        raise EngineDied("gone")
+
+    instructor = start(ScriptedModel(dying))
+    instructor.ask(a_pair())
+    row = instructor.rows(1)[0]
+    assert (row.instruction, row.refusal, row.refinement.outcome) == (REQUEST, "", "engine_died")
+    assert len(instructor.house.dead(SELECTED)) == 1
+
+
+def test_a_document_gets_its_instruction_and_then_its_refinement_and_the_length_is_that_of_the_last(
+    start: Start,
+) -> None:
+    def replying(prompt: Prompt, sampling: Sampling) -> str:
+        return reply() if "[better answer" in prompt.text else "Explain why bread goes stale in the cold."
+
+    instructor = start(ScriptedModel(replying))
+    tasks = []
+    for number in range(40):
+        task = a_pair(f"row-{number}", Example(id=f"e{number}", response=OLD, source="s"))
+        task.task = Instruct.model_validate({"lengths": {"share": 1.0, "exact": 1.0}}).model_dump_json()
+        tasks.append(task)
+    instructor.ask(*tasks)
+    rows = instructor.rows(40)
+    assert {row.refinement.outcome for row in rows} == {"refined"}
+    told_lengths = {row.length_info.split("/")[2] for row in rows if "/words/" in row.length_info}
+    assert told_lengths == {str(words(NEW))}
+    assert all(row.instruction != "Explain why bread goes stale in the cold." for row in rows)
+
+
+def test_refine_answers_with_the_new_answer_and_how_it_was_reached(start: Start) -> None:
+    instructor = start(ScriptedModel(lambda prompt, sampling: reply()))
+    answer = instructor.refine(pb.RefineRequest(instruction=REQUEST, response=OLD, seed=3), timeout=10)
+    assert (answer.response, answer.refinement.outcome, answer.engine) == (NEW, "refined", "rules")
+    kept = instructor.refine(
+        pb.RefineRequest(instruction=REQUEST, response=OLD, options='{"max_tokens": 60}'), timeout=10
+    )
+    assert (kept.response, kept.refinement.outcome) == (OLD, "truncated")
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.RefineRequest(instruction=REQUEST), "response"),
+        (pb.RefineRequest(instruction=REQUEST, response=OLD, options='{"wit": 1}'), "options"),
+        (
+            pb.RefineRequest(instruction=REQUEST, response=OLD, options='{"limits": {"wit": 1}}'),
+            "refine.limits",
+        ),
+    ],
+)
+def test_refine_names_the_field_that_is_wrong(start: Start, request_: pb.RefineRequest, field: str) -> None:
+    instructor = start(replying(GOOD))
+    with pytest.raises(grpc.RpcError) as raised:
+        instructor.refine(request_, timeout=10)
+    assert told(raised.value) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+    assert details(raised.value)["BadRequest"].field_violations[0].field == field
+
+
+def test_generate_takes_the_options_of_an_instruct_section(start: Start) -> None:
+    instructor = start(replying("Why?"))
+    answer = instructor.generate(
+        pb.GenerateRequest(
+            document=DOCUMENT, options='{"limits": {"min_words": 1}, "lengths": {"share": 1}}'
+        ),
+        timeout=10,
+    )
+    assert answer.length_info
+    assert "Why?" in answer.instruction
+    with pytest.raises(grpc.RpcError) as raised:
+        instructor.generate(pb.GenerateRequest(document=DOCUMENT, options='{"tries": 0}'), timeout=10)
+    assert details(raised.value)["BadRequest"].field_violations[0].field == "options"
+
+
+def test_a_stream_answers_each_request_once_under_its_id_and_goes_on_behind_a_wrong_one(start: Start) -> None:
+    instructor = start(replying(GOOD))
+    requests = [
+        pb.GenerateStreamRequest(request_id=f"q{n}", request=pb.GenerateRequest(document=f"{DOCUMENT} {n}."))
+        for n in range(50)
+    ]
+    requests.insert(
+        20, pb.GenerateStreamRequest(request_id="wrong", request=pb.GenerateRequest(document=" "))
+    )
+    answers = {one.request_id: one for one in instructor.stream(iter(requests), timeout=20)}
+    assert set(answers) == {one.request_id for one in requests}
+    wrong = answers.pop("wrong")
+    assert (wrong.failure.code, wrong.failure.reason, wrong.failure.field) == (
+        "INVALID_ARGUMENT",
+        "invalid_input",
+        "document",
+    )
+    assert all(GOOD in one.response.instruction for one in answers.values())
+
+
+def test_a_stream_answers_before_all_its_requests_have_come(start: Start) -> None:
+    instructor = start(replying(GOOD))
+    answered = threading.Event()
+
+    def requests() -> Iterator[pb.GenerateStreamRequest]:
+        yield pb.GenerateStreamRequest(request_id="first", request=pb.GenerateRequest(document=DOCUMENT))
+        assert answered.wait(10)
+        yield pb.GenerateStreamRequest(request_id="second", request=pb.GenerateRequest(document=DOCUMENT))
+
+    answers = instructor.stream(requests(), timeout=20)
+    assert next(answers).request_id == "first"
+    answered.set()
+    assert [one.request_id for one in answers] == ["second"]
+
+
+def test_a_stream_has_so_many_requests_in_the_engine_as_it_may_and_no_more(start: Start) -> None:
+    lock, now, most = threading.Lock(), 0, 0
+
+    def slowly(document: str, adapter: str) -> str:
+        nonlocal now, most
+        with lock:
+            now += 1
+            most = max(most, now)
+        time.sleep(0.02)
+        with lock:
+            now -= 1
+        return GOOD
+
+    instructor = start(RuledModel(answering=slowly))
+    requests = (
+        pb.GenerateStreamRequest(request_id=str(n), request=pb.GenerateRequest(document=f"{DOCUMENT} {n}."))
+        for n in range(60)
+    )
+    assert len(list(instructor.stream(requests, timeout=20))) == 60
+    assert most == 8
+
+
+def test_a_stream_whose_caller_goes_asks_no_more(start: Start) -> None:
+    asked = threading.Semaphore(0)
+
+    def slowly(document: str, adapter: str) -> str:
+        asked.release()
+        time.sleep(0.05)
+        return GOOD
+
+    model = RuledModel(answering=slowly)
+    instructor = start(model)
+    requests = (
+        pb.GenerateStreamRequest(request_id=str(n), request=pb.GenerateRequest(document=f"{DOCUMENT} {n}."))
+        for n in range(10_000)
+    )
+    call = instructor.stream(requests, timeout=20)
+    next(call)
+    call.cancel()
+    time.sleep(0.5)
+    before = len(model.asked)
+    time.sleep(0.5)
+    assert len(model.asked) == before < 200

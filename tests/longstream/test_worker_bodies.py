@@ -10,7 +10,7 @@ import pytest
 from longstream.bodies import ABOVE_BYTES, body_address
 from longstream.bus import Output, Partition, Record
 from longstream.errors import Unavailable
-from longstream.pipeline import Instruct
+from longstream.instructing import Instruct, Lengths
 from longstream.storage.files import FileStorage
 from longstream.topics import RELEASE_HEADER, ROW_HEADER, ROWS, SELECTED
 from longstream.v1.records_pb2 import Example, Row, SelectedTask
@@ -56,7 +56,7 @@ class Shop:
             release_id="r1",
             row_id=row_id,
             example=Example(id=f"of {row_id}", response=document),
-            task=Instruct().model_dump_json(),
+            task=Instruct(lengths=Lengths(share=0)).model_dump_json(),
         )
         told = ((ROW_HEADER, f"p/{row_id}".encode()), (RELEASE_HEADER, b"r1"))
         value = task.SerializeToString()

@@ -16,6 +16,7 @@ from longstream.v1.records_pb2 import Example, Row, SelectedTask
 from longstream_curator.gathering import Gathering, PartitionCut
 from longstream_curator.release import Stratum
 from longstream_curator.selection import Candidate
+from longstream_curator.split import HELD_OUT
 from longstream_curator.walks import Walks
 
 RowOf = Callable[[str], Row | None]
@@ -27,7 +28,7 @@ CHUNK = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedRow:
-    """An accepted row: the example, its length, and the instruction it got (None: it came with its own)."""
+    """An accepted row: the example, its length, and what was written for it (None: nothing was)."""
 
     example: Example
     length: int
@@ -52,7 +53,8 @@ class OpenCut:
         erased: ids that were erased since the barrier.
         """
         self._pipeline = pipeline
-        self._task = canonical(pipeline.instruct.model_dump(mode="json"))
+        self._task = canonical(pipeline.instruct.on(pipeline.profile).model_dump(mode="json"))
+        self._refine = "" if pipeline.refine is None else canonical(pipeline.refine.model_dump(mode="json"))
         self._examples = {item.example.id: item.example for cut in cuts for item in cut.kept}
         self._rows: dict[str, Row] = {}
         self._waiting: dict[str, str] = {}  # example id -> row id
@@ -135,7 +137,7 @@ class OpenCut:
 
     def _begin(self, candidate: Candidate) -> str:
         row_id = self._row_id(candidate.id)
-        if self._examples[candidate.id].instruction:
+        if not self._needs_work(candidate.id):
             self._walk.accept(candidate.id)
         else:
             self._waiting[candidate.id] = row_id
@@ -147,15 +149,29 @@ class OpenCut:
             if row is None:
                 continue
             del self._waiting[example_id]
-            if row.refusal:
+            if row.refusal and self._examples[example_id].instruction:
+                self._walk.accept(example_id)  # a pair is whole without its refinement
+            elif row.refusal:
                 self._walk.refuse(example_id)
                 self.refused[row.refusal] += 1
             else:
                 self._rows[example_id] = row
                 self._walk.accept(example_id)
 
+    def _needs_work(self, example_id: str) -> bool:
+        return not self._examples[example_id].instruction or bool(self._refine_of(example_id))
+
+    def _refine_of(self, example_id: str) -> str:
+        """How its response is refined, as JSON; empty: not at all. What is held out measures, so it stays as it is."""
+        refine = self._pipeline.refine
+        kind = "pairs" if self._examples[example_id].instruction else "documents"
+        if refine is None or refine.of not in {"all", kind} or self._walk.stratum(example_id) in HELD_OUT:
+            return ""
+        return self._refine
+
     def _row_id(self, example_id: str) -> str:
-        return digest("row", example_id, self._task)
+        refine = self._refine_of(example_id)
+        return digest("row", example_id, self._task, *([refine] if refine else []))
 
     def _task_for(self, candidate: Candidate, release_id: str, row_id: str) -> SelectedTask:
         return SelectedTask(
@@ -164,4 +180,5 @@ class OpenCut:
             row_id=row_id,
             example=self._examples[candidate.id],
             task=self._task,
+            refine=self._refine_of(candidate.id),
         )

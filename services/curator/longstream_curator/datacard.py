@@ -20,7 +20,7 @@ def data_card(rows: Sequence[Row], content: Content, around: Circumstances, cont
     """The card as Markdown; equal arguments give equal text."""
     sections = [
         _head(rows, content, around, content_hash),
-        _choice(content, around),
+        _choice(rows, content, around),
         _lengths(rows, content, around),
         _sources(rows, around),
         _left_out(around),
@@ -47,15 +47,15 @@ their source: a sample, and not the longest.
 """
 
 
-def _choice(content: Content, around: Circumstances) -> str:
+def _choice(rows: Sequence[Row], content: Content, around: Circumstances) -> str:
     order = _ORDERS[around.select.get("by", "length")].format(metric=_cell(content.metric))
     return f"""## How it was chosen
 
 {order} Among equals the source that the pipeline file lists first comes first, then
 the lower index in the source, then the lower id. Of the first {_number(content.m)} places {_wanted(around)}
 that got a row were taken. A document without an instruction got one that it could be the answer to, as in
-LongForm (arXiv 2304.08460); its text is as its author wrote it.
-{_parts(around)}{_rules(around)}"""
+LongForm (arXiv 2304.08460).
+{_texts(rows)}{_parts(around)}{_rules(around)}"""
 
 
 _ORDERS = {
@@ -64,6 +64,23 @@ Alignment" (arXiv 2402.04833).""",
     "random": "The responses were drawn at random, by a hash of a seed and their ids: a baseline.",
     "score": "The responses were ranked by a score that came with them, equals by a seeded draw: a baseline.",
 }
+
+
+def _texts(rows: Sequence[Row]) -> str:
+    """Whose words the responses are, and what the instructions tell of their length."""
+    outcomes = Counter(row.refinement for row in rows if row.refinement)
+    told = sum(bool(row.length_info) for row in rows)
+    lines = [f"{told:,} instructions tell how long the response is."] if told else []
+    if not outcomes:
+        return "\n".join([*lines, "Every response is as its author wrote it.", ""])
+    replaced = sum(bool(row.original) for row in rows)
+    beside = sum(bool(row.rewritten) for row in rows)
+    lines += [
+        f"{replaced:,} responses are a model's, written anew after a critique of the text that the column `original` "
+        f"keeps; {beside:,} have such a text beside them, as `rewritten`. All others are as their authors wrote them.",
+        f"Refinements by outcome: {_listed(outcomes)}.",
+    ]
+    return "\n".join([*lines, ""])
 
 
 def _number(count: int) -> str:

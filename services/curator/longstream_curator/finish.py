@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 from longstream import pipeline as pipelines
-from longstream.pipeline import Pipeline
+from longstream.pipeline import Pipeline, canonical
 from longstream.storage import Storage
 from longstream.v1.records_pb2 import PartitionMarks, Release, Shard
+from longstream.v1.records_pb2 import Row as Committed
 from longstream_curator.cut import FinishedRow, OpenCut
 from longstream_curator.release import Circumstances, Content, Row, Source, write_release
 from longstream_curator.screening.screens import VERSION
@@ -41,23 +43,43 @@ def finish(release: Release, cut: OpenCut, metric: str, storage: Storage) -> Non
 
 
 def _row(rank: int, row: FinishedRow, metric: str) -> Row:
-    example = row.example
+    example, written = row.example, row.written
     return Row(
         rank=rank,
         row_id=row.row_id,
         example_id=example.id,
         external_id=example.external_id,
-        instruction=row.written.instruction if row.written is not None else example.instruction,
+        instruction=example.instruction if written is None else written.instruction,
         input=example.input,
-        response=example.response,
         length=row.length,
         metric=metric,
         source=example.source,
         source_index=example.source_index if example.HasField("source_index") else None,
         licence=example.licence,
-        style=row.written.style if row.written is not None else "",
+        style="" if written is None else written.style,
         split=HELD_OUT.get(row.stratum, "train"),
+        provenance=canonical(dict(example.provenance)),
+        **({"response": example.response} | ({} if written is None else _written(written, example.response))),
     )
+
+
+def _written(row: Committed, response: str) -> dict[str, Any]:
+    """What the instructor did, under the names of the release's columns."""
+    refinement, by_model = row.refinement, bool(row.style or row.refinement.text)
+    done: dict[str, Any] = {
+        "language": row.language,
+        "length_info": row.length_info,
+        "score": row.score,
+        "model": f"{row.model}@{row.model_revision}" if by_model else "",
+        "prompt_revision": row.prompt_revision,
+        "refinement": refinement.outcome,
+        "critique": refinement.critique,
+    }
+    if refinement.text and refinement.as_response:
+        done |= {"response": refinement.text, "original": response}
+    elif refinement.text:
+        done["rewritten"] = refinement.text
+    return done
 
 
 def _circumstances(release: Release, cut: OpenCut, pipeline: Pipeline) -> Circumstances:

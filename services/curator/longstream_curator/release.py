@@ -25,13 +25,24 @@ PARQUET = "application/vnd.apache.parquet"
 JSON = "application/json"
 MARKDOWN = "text/markdown"
 
-FORMAT = "longstream-release/1"
+FORMAT = "longstream-release/2"
 # Arrow's encoders decide about the bytes, so another version of them is another writer.
 WRITER = f"1+pyarrow-{pa.__version__}"
 
 Put = Callable[[bytes, str], str]
 """Stores content of a media type; returns its address."""
 
+_FEW_VALUES = [
+    "metric",
+    "source",
+    "licence",
+    "style",
+    "split",
+    "language",
+    "model",
+    "prompt_revision",
+    "refinement",
+]
 SCHEMA = pa.schema(
     [
         pa.field("rank", pa.uint32(), nullable=False),
@@ -48,6 +59,11 @@ SCHEMA = pa.schema(
         pa.field("licence", pa.string(), nullable=False),
         pa.field("style", pa.string(), nullable=False),
         pa.field("split", pa.string(), nullable=False),
+        *(pa.field(name, pa.string(), nullable=False) for name in ("language", "length_info")),
+        pa.field("score", pa.uint32(), nullable=False),
+        *(pa.field(name, pa.string(), nullable=False) for name in ("model", "prompt_revision")),
+        *(pa.field(name, pa.string(), nullable=False) for name in ("refinement", "original", "rewritten")),
+        *(pa.field(name, pa.string(), nullable=False) for name in ("critique", "provenance")),
     ]
 )
 
@@ -56,9 +72,13 @@ SCHEMA = pa.schema(
 class Row:
     """One row of a release.
 
-    rank: from 1, longest first, and behind them what is held out. length: of the response, in the units of
+    rank: from 1, longest first, and behind them what is held out. length: of the text as it came, in the units of
     metric (name and version).
-    style: of the instruction that was written for a document; empty for a pair that came with its own.
+    style, language, length_info, score, model, prompt_revision: of the instruction that was written for a document;
+    empty for a pair that came with its own.
+    response: what is trained on. original: the text as it came, where a refined one took its place. rewritten: a
+    refined one that only stands beside. refinement: its outcome, and critique how it was reached; empty where none was
+    asked for. provenance: as JSON.
     """
 
     rank: int
@@ -75,6 +95,21 @@ class Row:
     licence: str
     style: str
     split: Part
+    language: str = ""
+    length_info: str = ""
+    score: int = 0
+    model: str = ""
+    prompt_revision: str = ""
+    refinement: str = ""
+    original: str = ""
+    rewritten: str = ""
+    critique: str = ""
+    provenance: str = "{}"
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What may be long."""
+        return (self.instruction, self.input, self.response, self.original, self.rewritten, self.critique)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +207,7 @@ def shards(rows: Sequence[Row], limits: ShardLimits = _DEFAULT_LIMITS) -> Iterat
     part: list[Row] = []
     size = 0
     for row in rows:
-        text = len(row.instruction.encode()) + len(row.input.encode()) + len(row.response.encode())
+        text = sum(len(text.encode()) for text in row.texts)
         if part and (len(part) >= limits.max_rows or size + text > limits.max_text_bytes):
             yield _parquet(part), len(part)
             part, size = [], 0
@@ -242,7 +277,7 @@ def _parquet(rows: Sequence[Row]) -> bytes:
         data_page_size=1024 * 1024,
         compression="zstd",
         compression_level=3,
-        use_dictionary=["metric", "source", "licence", "style", "split"],
+        use_dictionary=_FEW_VALUES,
         write_statistics=True,
         store_schema=True,
     )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 from longstream.llm import open_model
 from longstream.llm.component import ModelComponent
 from longstream.llm.devices import gpus_held
 from longstream.llm.metered import EngineMetrics
+from longstream.llm.replies import RememberingModel, ReplyStore
+from longstream.llm.types import LanguageModel
 from longstream.runtime import load, open_runtime
 from longstream.topics import SELECTED
 from longstream.v1.instructor_pb2_grpc import add_InstructorServiceServicer_to_server
@@ -22,11 +25,19 @@ def main() -> None:
     with open_runtime("instructor", (SELECTED,)) as runtime:
         settings = load(InstructorSettings, "INSTRUCTOR_")
         url = settings.engine_url
-        model = EngineMetrics(runtime.metrics).metered(
+        metrics = InstructorMetrics(runtime.metrics)
+        model: LanguageModel = EngineMetrics(runtime.metrics).metered(
             open_model(url, settings.engine), partial(gpus_held, url)
         )
+        if settings.replies:
+            store = ReplyStore(Path(settings.replies), int(settings.replies_mib * 1024**2))
+            model = RememberingModel(model, store, metrics.remembered)
         service = InstructorService(
-            model, runtime.keys, InstructorMetrics(runtime.metrics), settings.timeout_s
+            model,
+            runtime.keys,
+            metrics,
+            timeout_s=settings.timeout_s,
+            in_flight=settings.in_flight,
         )
         options = WorkerOptions(threads=settings.in_flight, window=2 * settings.in_flight)
         runtime.run(

@@ -1,9 +1,8 @@
-"""From a model's reply to an instruction, or to a reason why there is none.
+"""Whether an instruction may stand for its document, or the reason why it may not.
 
-`clean` takes off what models put around an instruction: quotation marks, labels, chatter, markup, further
-candidates. `assess` refuses what must not become training data. LongForm (arXiv 2304.08460) shows no sign of
-either step. The limits on copying were measured on 559 human question-answer pairs: they refuse none of the
-questions and 99.8 % of the answers' first sentences put in a question's place.
+LongForm (arXiv 2304.08460) shows no sign of such a step. The limits on copying were measured on 559 human
+question-answer pairs: they refuse none of the questions and 99.8 % of the answers' first sentences put in a question's
+place. That of the language was measured on 559 English questions and on those of the Debian FAQ in seven languages.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
+from longstream.data.language import probability_of
 from longstream.decision import Decision
 
 REASONS = (
@@ -27,6 +26,7 @@ REASONS = (
     "copies_document",
     "refers_to_text",
     "wrong_script",
+    "wrong_language",
 )
 """Why an instruction may be refused, in the order in which it is looked at."""
 
@@ -43,6 +43,8 @@ class Limits:
     """That run may be less than this share of the instruction; above 1 it is not looked at."""
     min_script_share: float = 0.3
     """Share of the document's letters that the instruction's script must have; 0 accepts any script."""
+    min_language_probability: float = 0.1
+    """That the instruction is in the document's language; 0 accepts any."""
     allow_cut: bool = False
     """Keep a reply that ran into the token limit in its first line."""
     allow_refusal: bool = False
@@ -51,38 +53,29 @@ class Limits:
     """Keep instructions that point to a text which their reader does not have."""
 
 
-def clean(reply: str, finish_reason: Literal["stop", "length"]) -> str:
-    """The first instruction in a reply, on one line, without what stands around it; empty if there is none.
-
-    finish_reason: as the engine reported it. A first line that was cut at the token limit ends in an
-    ellipsis, by which `assess` knows it. Cleaning what is clean changes nothing.
-    """
-    lines = _CONTROL.split(reply)[0].splitlines() or [""]
-    for number, line in enumerate(lines):
-        instruction = _cleaned_line(line)
-        if instruction:
-            cut = finish_reason == "length" and number == len(lines) - 1
-            return f"{instruction.rstrip('. ')}\u2026" if cut else instruction
-    return ""
-
-
-def assess(instruction: str, document: str, limits: Limits) -> Decision:
+def assess(instruction: str, document: str, limits: Limits, language: str = "") -> Decision:
     """Whether a cleaned instruction may stand for its document.
 
-    Its reason is one of REASONS, the first that applies.
+    language: of the document, as ISO 639-1, where it is certain. The reason is one of REASONS, the first that applies.
     """
     checks: dict[str, Callable[[], bool]] = {
         "empty": lambda: not any(letter.isalnum() for letter in instruction),
         "cut": lambda: not limits.allow_cut and instruction.endswith(("...", "\u2026")),
-        "refusal": lambda: not limits.allow_refusal and _REFUSAL.search(_straight(instruction)) is not None,
+        "refusal": lambda: not limits.allow_refusal and declines(instruction),
         "too_short": lambda: _length(words(instruction)) < limits.min_words,
         "too_long": lambda: _length(words(instruction)) > limits.max_words,
         "copies_document": lambda: _copies(instruction, document, limits),
         "refers_to_text": lambda: not limits.allow_reference and _REFERENCE.search(instruction) is not None,
         "wrong_script": lambda: _script_share(instruction, document) < limits.min_script_share,
+        "wrong_language": lambda: bool(language) and _is_in_another(instruction, language, limits),
     }
     failed = next((reason for reason, fails in checks.items() if fails()), "")
     return Decision.drop(failed) if failed else Decision.keep()
+
+
+def declines(text: str) -> bool:
+    """Whether a model says that it cannot, in place of what it was asked for."""
+    return _REFUSAL.search(text.replace("\u2019", "'")) is not None
 
 
 def words(text: str) -> list[str]:
@@ -103,29 +96,21 @@ def shared_run(instruction: list[str], document: list[str]) -> float:
     return longest
 
 
+LANGUAGES = ("de", "en", "es", "fr", "it", "ja", "nl", "pl", "pt", "ru", "zh")
+"""Those that an instruction is told from: of few words, among all languages, too many would be taken for rare ones."""
+_LEAST_LETTERS = 20
+"""An instruction with fewer tells no language."""
+
 _SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _WORD = re.compile(f"[{_SPACELESS}]|(?:(?![{_SPACELESS}])\\w)+")
 
-_CONTROL = re.compile(r"<\|[^<>|]{1,40}\|>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>")
-_LABEL = re.compile(
-    r"(?i)^\W{0,4}(?:(?:the|your|my|user'?s?|person'?s?|search|possible|original|detailed|casual)\s+)*"
-    r"(?:instruction|message|query|question|prompt|request|input|user|x|q)"
-    r"(?:\s*(?:no\.?|\#)?\s*\d{1,2})?\W{0,3}:(?:\*\*)?"
-)
-_CHATTER = re.compile(
-    r"(?i)^(?:(?:sure|certainly|of course|okay|ok|absolutely)\b(?:[^:?]{0,100}:|[!.]\s|[!.,]?$)|great!"
-    r"|here(?:'s| is| are)\b[^:]{0,100}:"
-    r"|the (?:instruction|message|query|question)\b[^:]{0,60}"
-    r"\b(?:is|was|could be|would be|might be)\b[^:]{0,20}:)"
-)
-_BULLET = re.compile(r"^(?:#{1,6}\s+|>\s+|[-*+\u2022]\s+|\(?\d{1,2}[.)]\s+|\(?[a-d]\)\s+)")
-_FENCE = re.compile(r"^(?:```|~~~)\S*$|^[-=_*]{3,}$")
-_BOLD = re.compile(r"(?<![\w*])(\*{1,3})(?=[^\s*])([^*]+?)(?<=[^\s*])\1(?![\w*])")
-_QUOTES = dict(zip("\"'`\u201c\u201e\u2018\u00ab", "\"'`\u201d\u201c\u2019\u00bb", strict=True))
-
 _I_CANNOT = r"\bi (?:cannot|can't|can not|am unable to|am not able to|won't|will not)\b"
 _REFUSAL = re.compile(
-    r"(?i)\bas an? (?:ai|artificial intelligence)\b(?:,| (?:language )?(?:model|assistant|chatbot)\b| i\b)"
+    r"(?i)^(?:es tut mir leid|(?:ich )?entschuldig|leider kann ich|als ki\b"
+    r"|lo siento|lamento|como (?:una )?(?:ia|inteligencia artificial)\b"
+    r"|(?:je suis )?désolée?\b|je ne peux pas (?:vous|t')|en tant qu'(?:ia|intelligence artificielle)\b"
+    r"|извините|простите, но|к сожалению, я)"
+    r"|\bas an? (?:ai|artificial intelligence)\b(?:,| (?:language )?(?:model|assistant|chatbot)\b| i\b)"
     r"|\bas a (?:large )?language model\b|\bi(?:'m| am) (?:just |only )?an? (?:ai|language model|chatbot)\b"
     rf"|^(?:i(?:'m| am) sorry|sorry|unfortunately|i apologi[sz]e)\b[^.?!]*{_I_CANNOT}"
     rf"|^{_I_CANNOT} (?:assist|help|provide|comply|fulfil|generate|create|produce|determine|infer"
@@ -138,35 +123,13 @@ _REFERENCE = re.compile(
     rf"|\b(?:{_TEXT}|{_REPLY}) (?:above|below|given|provided|attached)\b|\bthis {_TEXT}\b"
     rf"|\b(?:based on|according to|described in|stated in|mentioned in|explained in) the {_TEXT}\b"
     rf"|\b(?:from|in) the {_TEXT}(?=[,.?!;:]|$)|\bthe {_TEXT} (?:says?|mentions?|describes?|states?)\b"
+    r"|\b(?:dies(?:e[rsmn]?|er)|obige[rsmn]?|vorliegende[rsmn]?) (?:text|dokument|abschnitt|artikel|beitrag)e?s?\b"
+    r"|\b(?:este|el presente) (?:texto|documento|artículo|pasaje|párrafo)\b|\b(?:texto|documento) anterior\b"
+    r"|\b(?:ce|le présent) (?:texte|document|passage|paragraphe)\b|\bcet article\b"
+    r"|\b(?:texte|document) ci-dessus\b"
+    r"|(?:этот|этого|этом|данный|данного|данном) (?:текст|документ|отрывк?|стать)[а-я]*"
+    r"|(?:текст|документ|статья) выше"
 )
-
-
-def _cleaned_line(line: str) -> str:
-    before, line = "", " ".join(line.split())
-    while line != before:
-        before = line
-        if _FENCE.match(line):
-            return ""
-        line = _CHATTER.sub("", _BOLD.sub(r"\2", line), count=1).strip()
-        line = _unquoted(_LABEL.sub("", _BULLET.sub("", line), count=1).strip()).strip()
-    return line
-
-
-def _unquoted(line: str) -> str:
-    closing = _QUOTES.get(line[:1])
-    if closing is None or len(line) < 2 or not line.endswith(closing):
-        return line
-    inside = line[1:-1]
-    following = inside.find(closing)
-    # In `"a" or "b"` the second mark closes the first, and the pair does not stand around the line.
-    closes_early = following >= 0 and (
-        closing != line[0] or (following > 0 and inside[following - 1] not in " (")
-    )
-    return line if closes_early else inside
-
-
-def _straight(text: str) -> str:
-    return text.replace("\u2019", "'")
 
 
 def _weight(word: str) -> float:
@@ -182,6 +145,12 @@ def _copies(instruction: str, document: str, limits: Limits) -> bool:
     asked = words(instruction)
     run = shared_run(asked, words(document))
     return run > limits.max_shared_run_words or run >= limits.max_shared_share * _length(asked)
+
+
+def _is_in_another(instruction: str, language: str, limits: Limits) -> bool:
+    if sum(map(str.isalpha, instruction)) < _LEAST_LETTERS and instruction.isascii():
+        return False
+    return probability_of(language, instruction, LANGUAGES) < limits.min_language_probability
 
 
 def _script_share(instruction: str, document: str) -> float:

@@ -1,47 +1,57 @@
-"""The instructor: SelectedTask in, Row out; and the same writing as a call.
+"""The instructor: SelectedTask in, Row out; and the same work as calls.
 
 A task is answered exactly once: the row and the task's position are committed together, and the row's id was made by
 the owner who asked. A document that the model cannot be asked about gets a refused row beside its dead letter, so
-that the release that waits for it goes on with the next rank.
+that the release that waits for it goes on with the next rank; a pair that cannot be refined stays as it came.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import grpc
-from pydantic import ValidationError
 
 from longstream.bus import Output, Partition, Record
 from longstream.errors import InvalidInput, SuiteError
 from longstream.ids import digest
+from longstream.instructing import Instruct, Refine
 from longstream.llm.types import LanguageModel
-from longstream.pipeline import Instruct
 from longstream.records import parse
 from longstream.server import time_left_s
 from longstream.topics import RELEASE_HEADER, ROW_HEADER, ROWS, PipelineTopics
 from longstream.v1 import instructor_pb2 as pb
 from longstream.v1.instructor_pb2_grpc import InstructorServiceServicer
-from longstream.v1.records_pb2 import Example, Row, SelectedTask
+from longstream.v1.records_pb2 import Example, Refinement, Row, SelectedTask
 from longstream_instructor.metrics import InstructorMetrics
-from longstream_instructor.prompts import Style
-from longstream_instructor.writer import Writer, Written
+from longstream_instructor.refining import REFINED, Answer
+from longstream_instructor.streaming import Stream
+from longstream_instructor.styles import Style
+from longstream_instructor.tasks import Done, Worker, refinement, section, sections_of, with_length
 
 
 class InstructorService(InstructorServiceServicer):
-    """Handler of `selected` and servicer of `Generate`, over one language model.
+    """Handler of `selected` and servicer of the calls, over one language model.
 
-    Both write with the same writer; only a call has no ids for its row, and writes nothing into the log.
+    Both do the same work; only a call has no ids for its row, and writes nothing into the log.
     """
 
     def __init__(
-        self, model: LanguageModel, pipelines: PipelineTopics, metrics: InstructorMetrics, timeout_s: float
+        self,
+        model: LanguageModel,
+        pipelines: PipelineTopics,
+        metrics: InstructorMetrics,
+        timeout_s: float,
+        in_flight: int = 32,
     ) -> None:
-        """timeout_s: of one generation for a task; a call's own deadline holds for the call."""
+        """timeout_s: of one generation for a task; a call's own deadline holds for the call.
+
+        in_flight: documents of one stream that are asked about at once.
+        """
         self._model = model
         self._pipelines = pipelines
-        self._writer = Writer(model, timeout_s)
+        self._worker = Worker(model, timeout_s)
         self._metrics = metrics
+        self._in_flight = in_flight
 
     def gained(self, partition: Partition) -> None:
         """Nothing to restore: each task stands alone."""
@@ -57,57 +67,83 @@ class InstructorService(InstructorServiceServicer):
     def handle(self, record: Record) -> Sequence[Output]:
         """Write the row of a task, accepted or refused. Raises InvalidInput, or what the model raises."""
         task = parse(SelectedTask, record)
-        document = task.example.response  # the text that the instruction is to be written for
-        written = self._writer.write(document, task.example.id, _instruct(task))
-        self._metrics.written(written)
-        return [self._output(task, self._row(written))]
+        instruct, refine = sections_of(task)
+        done = self._worker.do(task.example, instruct, refine)
+        self._metrics.done(done)
+        return [self._output(task, done.row(task.example, self._model.identity))]
 
     def refuse(self, record: Record, error: SuiteError) -> Sequence[Output]:
-        """A refused row for a task that cannot be done; none where not even its id can be read."""
+        """A refused row for a document that cannot be asked about, an unrefined one for a pair that cannot be refined;
+        none where not even its id can be read."""
         try:
             task = parse(SelectedTask, record) if record.fault is None else _told_of(record)
         except InvalidInput:
             return ()
-        self._metrics.refused(error.reason)
+        pair = bool(task.example.instruction)
+        self._metrics.failed(error.reason, refined=pair)
         if not task.row_id:  # no release waits for it
             return ()
-        return [self._output(task, Row(refusal=error.reason))]
+        if pair:
+            row = Row(instruction=task.example.instruction, refinement=Refinement(outcome=error.reason))
+        else:
+            row = Row(refusal=error.reason)
+        return [self._output(task, row)]
 
     def Generate(self, request: pb.GenerateRequest, context: grpc.ServicerContext) -> pb.GenerateResponse:
         """One document, now, in the style that is asked for, or else in one that is drawn.
 
         Raises InvalidInput, EngineUnavailable, EngineDied, DeadlineExceeded.
         """
-        settings = Instruct(seed=request.seed)  # a call names no pipeline, so the defaults hold
-        document_id = digest("document", request.document)
-        timeout_s = time_left_s(context)
-        if request.style:
-            style = _style(request.style)
-            written = self._writer.write_as(style, request.document, document_id, settings, timeout_s)
-        else:
-            written = self._writer.write(request.document, document_id, settings, timeout_s)
-        self._metrics.written(written)
-        # The answer's fields are fields of a row, under the same names: a row without its ids and its seed.
-        answered = {field.name for field in pb.GenerateResponse.DESCRIPTOR.fields}
-        row_fields = {field.name: value for field, value in self._row(written).ListFields()}
-        return pb.GenerateResponse(**{name: row_fields[name] for name in answered & row_fields.keys()})
+        return self._generate(request, time_left_s(context))
 
-    def _row(self, written: Written) -> Row:
-        """What was written and what made it; the ids are those of whoever asked, and come later."""
+    def GenerateStream(
+        self, requests: Iterator[pb.GenerateStreamRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.GenerateStreamResponse]:
+        """Many documents, so many at once as keep the engine full, each answered as soon as it is done."""
+
+        def generate(request: pb.GenerateRequest) -> pb.GenerateResponse:
+            return self._generate(request, time_left_s(context))
+
+        return Stream(generate, self._in_flight).answers(requests)
+
+    def Refine(self, request: pb.RefineRequest, context: grpc.ServicerContext) -> pb.RefineResponse:
+        """One answer, criticised and written anew; or as it came, with the reason.
+
+        Raises InvalidInput, EngineUnavailable, EngineDied, DeadlineExceeded.
+        """
+        refine = Refine()
+        if request.options:
+            refine = section(Refine, request.options, "options is no refine section", "options")
+        refine = refine.model_copy(update={"seed": request.seed})
+        answer = Answer(instruction=request.instruction, input=request.input, response=request.response)
+        answer_id = digest("answer", request.instruction, request.input, request.response)
+        refined = self._worker.refiner.refine(answer, answer_id, refine, time_left_s(context))
+        self._metrics.refined(refined)
         identity = self._model.identity
-        return Row(
-            instruction=written.instruction,
-            refusal=written.refusal,
-            style=written.style.value,
-            prompt_revision=self._writer.prompt_revision,
+        return pb.RefineResponse(
+            response=refined.text if refined.outcome == REFINED else request.response,
+            refinement=refinement(refined, refine),
             engine=identity.engine,
             model=identity.model,
             model_revision=identity.revision,
-            seed=written.seed,
-            excerpted=written.excerpted,
-            prompt_tokens=written.completion.prompt_tokens,
-            completion_tokens=written.completion.completion_tokens,
         )
+
+    def _generate(self, request: pb.GenerateRequest, timeout_s: float) -> pb.GenerateResponse:
+        instruct = Instruct()
+        if request.options:
+            instruct = section(Instruct, request.options, "options is no instruct section", "options")
+        instruct = instruct.model_copy(update={"seed": request.seed})
+        document_id = digest("document", request.document)
+        style = _style(request.style) if request.style else None
+        written = self._worker.writer.write(request.document, document_id, instruct, timeout_s, style)
+        written, info = with_length(written, request.document, document_id, instruct)
+        done = Done(written=written, refined=None, refine=None, info=info)
+        self._metrics.done(done)
+        # The answer's fields are fields of a row, under the same names: a row without its ids and its seed.
+        row = done.row(Example(), self._model.identity)
+        answered = {field.name for field in pb.GenerateResponse.DESCRIPTOR.fields}
+        row_fields = {field.name: value for field, value in row.ListFields()}
+        return pb.GenerateResponse(**{name: row_fields[name] for name in answered & row_fields.keys()})
 
     def _output(self, task: SelectedTask, row: Row) -> Output:
         """The row under the ids of its task, ready to be committed."""
@@ -127,14 +163,6 @@ def _told_of(record: Record) -> SelectedTask:
         release_id=(record.header(RELEASE_HEADER) or b"").decode(errors="replace"),
         example=Example(id=record.key.decode(errors="replace")),
     )
-
-
-def _instruct(task: SelectedTask) -> Instruct:
-    """The `instruct` section that the release was cut with; it travels with the task, as JSON."""
-    try:
-        return Instruct.model_validate_json(task.task)
-    except ValidationError:
-        raise InvalidInput("the task is no instruct section of a pipeline file") from None
 
 
 def _style(name: str) -> Style:

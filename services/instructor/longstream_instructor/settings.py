@@ -17,4 +17,8 @@ class InstructorSettings:
     """Documents asked about at once, over all partitions; the engine batches them."""
     timeout_s: float = 300.0
     """Longest time for one generation."""
+    replies: str = ""
+    """SQLite file that keeps the model's replies, so that the same request costs nothing again; empty: none is kept."""
+    replies_mib: float = 1_024.0
+    """Largest size of that file, about; the oldest replies go."""
     engine: EngineOptions = field(default_factory=EngineOptions)

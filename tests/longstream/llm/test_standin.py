@@ -13,8 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longstream.llm import EngineOptions, Prompt, open_model
-from longstream_instructor.prompts import Room, Style, prompt_for
-from longstream_instructor.quality import Limits, assess, clean
+from longstream_instructor.cleaning import clean
+from longstream_instructor.prompts import Room, instruction_prompt, show
+from longstream_instructor.quality import Limits, assess
+from longstream_instructor.styles import Style
+from longstream_instructor.wording import ASKINGS
 from longstream_judge.comparison import LABELS, Pair, prompts_for, verdict
 from tests.support.standin import next_token, sentence, token_logprobs
 
@@ -27,7 +30,7 @@ DOCUMENT = (
 
 def prompt_about(document: str, style: Style) -> Prompt:
     room = Room(context_tokens=4000, reply_tokens=100, count_tokens=lambda text: len(text.split()))
-    return prompt_for(document, style, room).prompt
+    return instruction_prompt(show(document, ASKINGS["en"], room), ASKINGS["en"], style)
 
 
 @given(prompt=st.text(max_size=300), seed=st.integers(0, 2**31), max_tokens=st.integers(20, 100))

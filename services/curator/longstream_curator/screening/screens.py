@@ -75,9 +75,9 @@ def _trivial(text: Text) -> bool:
 def _foreign(languages: Collection[str], text: Text) -> bool:
     if not languages or len(text.response) < _LEAST_FOR_LANGUAGE:
         return False
-    from longstream_curator.screening.language import language_of  # a model of 5 MB, for those who ask for it
+    from longstream.data.language import language_of  # a model of 5 MB, for those who ask for it
 
-    return language_of(text.response) not in languages
+    return language_of(text.response).code not in languages
 
 
 def _contaminated(screens: Screens, prompts: Sequence[str]) -> Screen:

@@ -1,0 +1,50 @@
+"""The options that say what a file command reads, and where it writes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from longstream.data import FORMATS, Document, Item, Origin, Pair, open_source
+
+
+def add_inputs(parser: argparse.ArgumentParser, what: str) -> None:
+    """Paths, and what holds for all that is in them."""
+    option = parser.add_argument
+    option("paths", type=Path, nargs="+", metavar="PATH", help=what)
+    option("--format", choices=["auto", *FORMATS], default="auto", help="by the path's ending unless told")
+    option("--source", default="", metavar="NAME", help="of all records (the path's name)")
+    option("--licence", default="", metavar="L", help="of records that state none")
+    option("--output", required=True, metavar="FILE", help="JSON lines; - for standard output")
+    option("--json", action="store_true", help="print the account as JSON")
+
+
+def items(args: argparse.Namespace, seed: int) -> Iterator[tuple[Path, Item]]:
+    """Every record of every path, with the path that it came from."""
+    origin = Origin(source=args.source, licence=args.licence, seed=seed)
+    opened = [(path, open_source(path, args.format, origin=origin)) for path in args.paths]
+    for path, found in opened:
+        for item in found:
+            yield path, item
+
+
+def about(item: Document | Pair) -> dict[str, Any]:
+    """Where a record comes from, as fields of the line that is written for it."""
+    fields: dict[str, Any] = {
+        "id": item.external_id,
+        "source": item.source,
+        "source_index": item.source_index,
+        "licence": item.licence,
+        "provenance": dict(item.provenance),
+        "event_time": item.time.isoformat() if isinstance(item.time, datetime) else None,
+    }
+    return {name: value for name, value in fields.items() if value not in ("", None, {})}
+
+
+def line(fields: dict[str, Any]) -> str:
+    """One line of JSON."""
+    return json.dumps(fields, ensure_ascii=False) + "\n"
