@@ -1,17 +1,22 @@
-"""Documents from a folder of text and Markdown files, or from one such file: a file is a document."""
+"""Documents from a folder of text, Markdown and HTML files, or from one such file: a file is a document."""
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from longstream.data.containers import Flaw
+from longstream.data.corpora.pages import SUFFIXES as PAGES
+from longstream.data.corpora.pages import page_text
 from longstream.data.records import Document, Origin, ReadLimits, Rejected
-from longstream.data.shapes import rejected
+from longstream.data.shapes import Unusable, rejected
+from longstream.errors import InvalidInput
 
-SUFFIXES = (".txt", ".md", ".markdown")
+SUFFIXES = (".txt", ".md", ".markdown", *PAGES)
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
 def folder_items(root: Path, origin: Origin, limits: ReadLimits) -> Iterator[Document | Rejected]:
@@ -58,9 +63,9 @@ def _item(name: str, raw: bytes | Flaw, origin: Origin) -> Document | Rejected:
     if isinstance(raw, Flaw):
         return rejected(None, raw)
     try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return rejected(None, Flaw("invalid_utf8", f"{name} is not UTF-8"))
+        text = page_text(raw) if name.lower().endswith(PAGES) else _decoded(raw, origin.encoding)
+    except Unusable as unusable:
+        return rejected(None, Flaw(unusable.flaw.reason, f"{name} {unusable.flaw.message}"))
     if not text.strip():
         return rejected(None, Flaw("empty", f"{name} is empty"))
     return Document(
@@ -70,6 +75,18 @@ def _item(name: str, raw: bytes | Flaw, origin: Origin) -> Document | Rejected:
         licence=origin.licence,
         provenance={"file": name},
     )
+
+
+def _decoded(raw: bytes, encoding: str) -> str:
+    marked = next((encoding for mark, encoding in _MARKS if raw.startswith(mark)), None)
+    for tried in [marked] if marked else ["utf-8", encoding]:
+        try:
+            return raw.decode(tried)
+        except UnicodeError:
+            continue
+        except LookupError:
+            raise InvalidInput(f"there is no encoding {tried!r}", field="encoding") from None
+    raise Unusable("invalid_utf8", f"is not {marked or 'UTF-8'}; --encoding names another one")
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:

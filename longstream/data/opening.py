@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import zlib
@@ -11,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 
 from longstream.data.containers import Flaw
 
-COMPRESSED = (".gz", ".zst")
+COMPRESSED = (".gz", ".bz2", ".zst")
 """Endings of files that are unpacked as they are read."""
 BROKEN = "the file is broken here; what came before has been read"
 
@@ -36,6 +37,8 @@ def unpacked(raw: io.RawIOBase, suffix: str = "") -> BinaryIO:
     """A reader of raw bytes, which it closes."""
     if suffix == ".gz":
         return cast(BinaryIO, _Unzipped(raw))
+    if suffix == ".bz2":
+        return cast(BinaryIO, _Bunzipped(raw))
     if suffix == ".zst":
         import pyarrow as pa  # it takes long to import, and only this ending needs it
 
@@ -57,6 +60,20 @@ class _Unzipped(gzip.GzipFile):
             super().close()
         finally:
             self._raw.close()
+
+
+class _Bunzipped(bz2.BZ2File):
+    """The same of the other kind."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        super().__init__(cast(BinaryIO, raw))
+        self._inner = raw
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._inner.close()
 
 
 class Told(io.RawIOBase):

@@ -24,11 +24,13 @@ class Origin:
     source: the name that the pipeline file may list; empty takes that of the file or folder, without ending.
     licence: of every record that states none itself.
     seed: of what a reader draws, as one of several ways to ask for a text.
+    encoding: of files of text that are neither UTF-8 nor begin with a mark that tells theirs.
     """
 
     source: str = ""
     licence: str = ""
     seed: int = 0
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,4 +96,14 @@ REASONS = (
     "no_plain_text",
     "undecodable",  # not in the encoding that it names
     "too_short",
+    # Of other corpora:
+    "no_article",  # a redirect, another namespace, a page that tells articles of one name apart
+    "no_answer",
+    "no_steps",
+    "no_correction",
+    "no_main_text",
+    # What a preparation leaves out:
+    "too_long",
+    "other_language",
+    "not_drawn",
 )

@@ -1,4 +1,4 @@
-"""The files to choose from: paths, globs and standard input; JSON lines, JSON arrays and Parquet; gzip and zstd."""
+"""The files to choose from: paths, globs and standard input; JSON lines, JSON arrays, Parquet; compressed."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ from pathlib import Path
 from longstream.data.containers import Flaw, array_records, line_records
 from longstream.data.opening import COMPRESSED, Told, opened, plain, unpacked, until_broken
 from longstream.data.records import ReadLimits
-from longstream.data.sources import BY_SUFFIX, Form
+from longstream.data.sources import RECORDS_BY_SUFFIX, Form
 from longstream.errors import InvalidInput, NotFound
 from longstream_curator.files.blocks import Block, json_blocks, row_blocks
 
 STDIN = "-"
-_NOT_READ: tuple[Form, ...] = ("text", "mail")
-_ENDINGS = [suffix for suffix, form in BY_SUFFIX.items() if form not in _NOT_READ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +63,11 @@ def sources(patterns: Sequence[str]) -> list[Source]:
 
 
 def _source(path: Path) -> Source:
-    form = BY_SUFFIX.get(plain(path).suffix.lower(), "text")
-    if form in _NOT_READ or (form == "parquet" and path.suffix in COMPRESSED):
+    form = RECORDS_BY_SUFFIX.get(plain(path).suffix.lower())
+    if form is None or (form == "parquet" and path.suffix in COMPRESSED):
         raise InvalidInput(
-            f"the ending of {path.name} is none of {', '.join(_ENDINGS)} (JSON also with .gz or .zst)",
+            f"the ending of {path.name} is none of {', '.join(RECORDS_BY_SUFFIX)} "
+            f"(JSON also with {', '.join(COMPRESSED)})",
             field="INPUT",
         )
     if not path.is_file():
