@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain, groupby
 from pathlib import Path
@@ -14,9 +14,11 @@ from typing import Any, cast
 from longstream.client import Client, SubmitReport
 from longstream.commands.common import Subparsers, client, remote_command, show
 from longstream.commands.diverse import Chosen, choose, wish_of
+from longstream.commands.preparing import add_preparation, add_reading, origin_of, preparation_of
 from longstream.commands.rejections import Rejections
 from longstream.commands.terminal import TerminalLine
-from longstream.data import FORMATS, Document, Item, Origin, Pair, Rejected, open_source
+from longstream.data import Document, Item, Pair, Rejected, open_source
+from longstream.data.preparing import prepared
 from longstream.errors import InvalidInput, SuiteError
 
 _NO_INSTRUCTION = {
@@ -30,9 +32,8 @@ def register(subparsers: Subparsers) -> None:
     parser = remote_command(subparsers, "submit", run, "send documents or instruction-response pairs")
     option = parser.add_argument
     option("paths", type=Path, nargs="+", metavar="PATH", help="a file, or a folder of texts")
-    option("--format", choices=["auto", *FORMATS], default="auto", help="by the path's ending unless told")
-    option("--source", default="", metavar="NAME", help="as the pipeline lists it (the path's name)")
-    option("--licence", default="", metavar="L", help="of records that state none")
+    add_reading(parser)
+    add_preparation(parser)
     option("--pairs", action="store_true", help="refuse records that bring no instruction")
     option(
         "--select",
@@ -45,7 +46,7 @@ def register(subparsers: Subparsers) -> None:
         type=int,
         default=0,
         metavar="S",
-        help="of --select, and of a format's templates (%(default)s)",
+        help="of all draws: --select, --paragraphs, --most, a format's templates (%(default)s)",
     )
     option(
         "--per-site", type=int, default=0, metavar="N", help="of --select: at most N of one site (any number)"
@@ -55,13 +56,14 @@ def register(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Send everything; 2 if there was something and nothing of it was accepted, else 0."""
     account = Account(TerminalLine(sys.stderr))
-    origin = Origin(source=args.source, licence=args.licence, seed=args.seed)
+    origin, preparation = origin_of(args), preparation_of(args)
     wish = wish_of(args.select, args.seed, args.per_site)
     if wish is not None and args.pairs:
         raise InvalidInput("--select is for documents, which --pairs refuses", field="--select")
 
     def read() -> list[Iterator[Item]]:
-        return [open_source(path, args.format, origin=origin) for path in args.paths]
+        opened = [open_source(path, args.format, origin=origin) for path in args.paths]
+        return [prepared(items, preparation) for items in opened]
 
     sources = read()
     try:
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
                 account.chosen = choose(services, lambda: chain.from_iterable(read()), wish, account.terminal)
             for path, items in zip(args.paths, sources, strict=True):
                 wanted = items if account.chosen is None else account.chosen.take(items)
-                submit(services, _readable(wanted, path, account, args.pairs), account)
+                submit(services, readable(wanted, path, account, pairs=args.pairs), account)
     except SuiteError:
         print(f"stopped after {account.so_far} accepted; the same again doubles nothing", file=sys.stderr)
         raise
@@ -90,6 +92,14 @@ class Account:
     bytes: int = 0
     began_s: float = field(default_factory=time.monotonic)
     chosen: Chosen | None = None
+    acknowledged: int = 0
+    """Of what was sent, all that a service has answered for, accepted or not."""
+    skipped: int = 0
+    """Acknowledged in an earlier run."""
+    prefix: str = ""
+    """Stands before the line of the terminal."""
+    heard: Callable[[], None] | None = None
+    """Called when more was acknowledged."""
     _current: SubmitReport = field(default_factory=SubmitReport)
 
     @property
@@ -99,11 +109,13 @@ class Account:
 
     def progress(self, report: SubmitReport) -> None:
         """Show the report so far."""
+        self._hear(report)
         self._current = report
-        self.terminal.show(self._line)
+        self.terminal.show(lambda: self.prefix + self._line())
 
     def add(self, report: SubmitReport) -> None:
         """Count a finished submission."""
+        self._hear(report)
         self._current = SubmitReport()
         self.accepted += report.accepted
         self.bytes += report.bytes
@@ -115,16 +127,30 @@ class Account:
         if untold := report.rejected - len(report.rejections):
             self.rejections.reasons["not told one by one"] += untold
 
+    def _hear(self, report: SubmitReport) -> None:
+        more = report.accepted + report.rejected - self._current.accepted - self._current.rejected
+        self.acknowledged += more
+        if self.heard is not None:
+            self.heard()
+
     def document(self) -> dict[str, Any]:
         """The account as plain values."""
         seconds = round(time.monotonic() - self.began_s, 3)
+        skipped = {"skipped": self.skipped} if self.skipped else {}
         chosen = {} if self.chosen is None else {"chosen": self.chosen.document()}
-        return {"accepted": self.accepted, **self.rejections.document(), **chosen, "seconds": seconds}
+        return {
+            "accepted": self.accepted,
+            **self.rejections.document(),
+            **chosen,
+            **skipped,
+            "seconds": seconds,
+        }
 
     def text(self) -> str:
         """The account for people."""
         chosen = [] if self.chosen is None else [self.chosen.text()]
-        return "\n".join([*chosen, self._line(), *self.rejections.lines()])
+        skipped = [f"{self.skipped:,} were accepted before"] if self.skipped else []
+        return "\n".join([*chosen, self._line(), *skipped, *self.rejections.lines()])
 
     def _line(self) -> str:
         seconds = max(time.monotonic() - self.began_s, 1e-9)
@@ -144,7 +170,10 @@ def submit(services: Client, items: Iterable[Document | Pair], account: Account)
         account.add(report)
 
 
-def _readable(items: Iterable[Item], path: Path, account: Account, pairs: bool) -> Iterator[Document | Pair]:
+def readable(
+    items: Iterable[Item], path: str | Path, account: Account, *, pairs: bool
+) -> Iterator[Document | Pair]:
+    """What can be sent; the rest is counted. pairs: whether documents belong to the rest."""
     for item in items:
         if isinstance(item, Rejected):
             account.rejections.unusable(path, item)

@@ -65,7 +65,7 @@ def page(title: str, text: str, extra: str = "", ns: int = 0) -> str:
 
 ARTICLE = """{{Infobox mill|name=x}}
 [[Datei:Mill.jpg|thumb|A mill]]
-A '''mill''' ({{lang|de|Mühle}}; {{IPA|x}}) is a [[building|place]] where corn is ground.&lt;ref&gt;Smith 1990&lt;/ref&gt;
+A '''mill''' ({{lang|de|Mühle}}; {{IPA|x}}) is a [[building|place]] where corn is ground.&lt;ref&gt;Smith&lt;/ref&gt;
 
 It has a &lt;nowiki&gt;wheel&lt;/nowiki&gt;.
 == History ==

@@ -9,26 +9,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from longstream.data import FORMATS, Document, Item, Origin, Pair, open_source
+from longstream.commands.preparing import add_reading, origin_of
+from longstream.data import Document, Item, Pair, open_source
+from longstream.data.preparing import Preparation, prepared
 
 
 def add_inputs(parser: argparse.ArgumentParser, what: str) -> None:
     """Paths, and what holds for all that is in them."""
     option = parser.add_argument
     option("paths", type=Path, nargs="+", metavar="PATH", help=what)
-    option("--format", choices=["auto", *FORMATS], default="auto", help="by the path's ending unless told")
-    option("--source", default="", metavar="NAME", help="of all records (the path's name)")
-    option("--licence", default="", metavar="L", help="of records that state none")
+    add_reading(parser)
     option("--output", required=True, metavar="FILE", help="JSON lines; - for standard output")
     option("--json", action="store_true", help="print the account as JSON")
 
 
-def items(args: argparse.Namespace, seed: int) -> Iterator[tuple[Path, Item]]:
-    """Every record of every path, with the path that it came from."""
-    origin = Origin(source=args.source, licence=args.licence, seed=seed)
-    opened = [(path, open_source(path, args.format, origin=origin)) for path in args.paths]
+def items(args: argparse.Namespace, preparation: Preparation) -> Iterator[tuple[Path, Item]]:
+    """Every record of every path, prepared, with the path that it came from."""
+    opened = [(path, open_source(path, args.format, origin=origin_of(args))) for path in args.paths]
     for path, found in opened:
-        for item in found:
+        for item in prepared(found, preparation):
             yield path, item
 
 

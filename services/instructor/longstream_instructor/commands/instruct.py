@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
+from longstream.commands.preparing import add_preparation, preparation_of
 from longstream.commands.terminal import TerminalLine
 from longstream.data import Document, Item, Pair, Rejected
 from longstream.data.whole import STDOUT, whole
@@ -55,6 +56,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--refused", type=Path, metavar="FILE", help="documents without an instruction, each with why"
     )
     add_engine(parser)
+    add_preparation(parser)
     option = add_sampling(parser).add_argument
     option(
         "--profile",
@@ -159,7 +161,7 @@ class _Work:
 
 
 def _done(args: argparse.Namespace, work: _Work) -> Iterator[tuple[Path, Item, Screened]]:
-    for (path, item), one in in_order(items(args, args.seed), work.do, args.in_flight):
+    for (path, item), one in in_order(items(args, preparation_of(args)), work.do, args.in_flight):
         yield path, item, one
 
 

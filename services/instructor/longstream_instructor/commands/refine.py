@@ -13,6 +13,7 @@ from typing import Any
 
 from longstream.commands.terminal import TerminalLine
 from longstream.data import Document, Item, Pair, Rejected
+from longstream.data.preparing import Preparation
 from longstream.data.whole import STDOUT, whole
 from longstream.errors import InvalidInput, SuiteError
 from longstream.ids import digest
@@ -72,7 +73,9 @@ def run(args: argparse.Namespace) -> int:
             draft = files.enter_context(whole(Path(args.output)))
             output = files.enter_context(draft.open("w", encoding="utf-8"))
         work = _Work(model, Refiner(model, args.timeout), task)
-        for (path, item), refined in in_order(items(args, args.seed), work.do, args.in_flight):
+        for (path, item), refined in in_order(
+            items(args, Preparation(seed=args.seed)), work.do, args.in_flight
+        ):
             if isinstance(item, Rejected):
                 account.reject(path, item)
             elif isinstance(item, Document):
