@@ -69,6 +69,10 @@ bench: setup ## Run every benchmark, or one: BENCH=embedded_log
 	done; \
 	[ -z "$${failed:-}" ] || { echo "Failed:$$failed"; exit 1; }
 
+.PHONY: bench-instructor
+bench-instructor: setup ## What the service adds to vLLM, and what three styles cost beside one; MODEL=folder JSON=1
+	@$(BIN)/python -m benchmarks.instructor $(if $(MODEL),--model "$(MODEL)") $(if $(JSON),--json)
+
 .PHONY: bench-curator
 bench-curator: setup ## Choosing the k longest of files beside parsing, NLTK, tokenizers, datasets, polars, duckdb; TOKENIZER=model JSON=1
 	@$(BIN)/python -m benchmarks.curator $(if $(INPUT),--input "$(INPUT)") $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)") \

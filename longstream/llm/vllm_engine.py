@@ -310,6 +310,9 @@ def engine_settings(folder: Path, options: EngineOptions, *, on_cpu: bool) -> di
         # A seeded request whose prompt is computed in pieces rewinds its generator, which a CPU's cannot:
         # the engine would die of it (v1/worker/gpu_model_runner.py, "CPU Generator does not use offset").
         settings["enable_chunked_prefill"] = False
+        # What prompts share is found again block by block: with the 128 tokens that are usual on a CPU, each style of
+        # request would compute half a block of its document anew.
+        settings["block_size"] = 32
         settings["max_model_len"] = options.context_tokens or _own_context(folder)
         settings["max_num_batched_tokens"] = max(_CPU_BATCH_TOKENS, settings["max_model_len"])
     return settings

@@ -69,6 +69,7 @@ LOOSE: Mapping[str, float] = {
     "max_words": 1_000,
     "max_shared_share": 2,
     "min_script_share": 0,
+    "min_language_probability": 0,
     "allow_cut": 1,
     "allow_refusal": 1,
     "allow_reference": 1,
