@@ -31,16 +31,14 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks.curator_state import LAYOUT, opened
 from benchmarks.instructor_model import documents, make_model, salted
+from benchmarks.instructor_offline import IN_FLIGHT, MEAN, REPLY_TOKENS, WARM, offline, options, task
 from benchmarks.kafka_worker import a_broker
 from benchmarks.report import Figure, emit
 from longstream.bus import Bus, Output
 from longstream.channel import channel
 from longstream.ids import digest
-from longstream.instructing import Instruct, Lengths
-from longstream.llm.options import EngineOptions
-from longstream.llm.tokens import TokenEncoder
-from longstream.llm.types import LanguageModel, Part, Prompt
-from longstream.llm.vllm_engine import VllmModel, engine_settings
+from longstream.llm.types import LanguageModel
+from longstream.llm.vllm_engine import VllmModel
 from longstream.server import GrpcServer, ServerSettings
 from longstream.telemetry import Metrics
 from longstream.topics import READERS, ROWS, SELECTED, PipelineTopics
@@ -50,132 +48,10 @@ from longstream.v1.records_pb2 import Example, SelectedTask
 from longstream.worker import Consumption, Worker, WorkerOptions
 from longstream.worker_metrics import WorkerMetrics
 from longstream_instructor.metrics import InstructorMetrics
-from longstream_instructor.prompts import Room, Shown, show
 from longstream_instructor.service import InstructorService
-from longstream_instructor.styles import Style
-from longstream_instructor.wording import ASKINGS
 
-_IN_FLIGHT = 64
-_REPLY_TOKENS = 24
-_MEAN, _LONG = 2_400, 6_000
-"""Characters of a document: about LongForm's mean of 408 words, and what ranking by length selects."""
-_WARM = 8
 _KEPT_SHARE = 0.1
 _PATIENCE_S = 590.0
-_ENGLISH = ASKINGS["en"]
-_ANYTHING = {
-    "max_words": 1e9,
-    "min_words": 0,
-    "max_shared_run_words": 1e9,
-    "max_shared_share": 2,
-    "min_script_share": 0,
-    "min_language_probability": 0,
-    "allow_cut": 1,
-    "allow_refusal": 1,
-    "allow_reference": 1,
-}
-"""The model writes noise, and is asked once for each document all the same."""
-
-
-def task() -> Instruct:
-    """One style, one try, replies of one length."""
-    return Instruct(
-        styles={"instruction": 1.0},
-        max_tokens=_REPLY_TOKENS,
-        language="en",
-        lengths=Lengths(share=0),
-        limits=_ANYTHING,
-    ).on("paper")
-
-
-def shown(text: str, count_tokens: Callable[[str], int], context_tokens: int) -> Shown:
-    """A document as the service shows it."""
-    room = Room(context_tokens=context_tokens, reply_tokens=_REPLY_TOKENS, count_tokens=count_tokens)
-    return show(text, _ENGLISH, room)
-
-
-@dataclass(frozen=True, slots=True)
-class Offline:
-    """vLLM by itself: prompts in, replies out, all at once."""
-
-    llm: Any
-    encoder: TokenEncoder
-    context_tokens: int
-
-    @classmethod
-    def on(cls, folder: Path) -> Offline:
-        """With the very settings that the service has."""
-        from transformers import AutoTokenizer
-        from vllm import LLM
-        from vllm.platforms import current_platform
-
-        settings = engine_settings(folder, options(), on_cpu=current_platform.is_cpu())
-        llm = LLM(**settings, disable_log_stats=True)
-        tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        encoder = TokenEncoder(tokenizer)
-        return cls(llm, encoder, llm.llm_engine.model_config.max_model_len)
-
-    def run(self, prompts: Sequence[Prompt]) -> dict[str, float]:
-        """Seconds, prompt tokens, those of them that were found in the cache, and tokens that were computed."""
-        from vllm import SamplingParams
-        from vllm.inputs import TokensPrompt
-
-        ids = [TokensPrompt(prompt_token_ids=self.encoder.prompt(prompt)) for prompt in prompts]
-        drawn = task()
-        params = [
-            SamplingParams(
-                max_tokens=_REPLY_TOKENS,
-                temperature=drawn.temperature,
-                top_p=drawn.top_p,
-                seed=number,
-                stop=["\n\n"],
-            )
-            for number in range(len(ids))
-        ]
-        began = time.perf_counter()
-        done = self.llm.generate(ids, params, use_tqdm=False)
-        took = time.perf_counter() - began
-        prompted = sum(len(one.prompt_token_ids) for one in done)
-        cached = sum(one.num_cached_tokens or 0 for one in done)
-        written = sum(len(one.outputs[0].token_ids) for one in done)
-        return {"s": took, "hits": cached / prompted, "computed": prompted - cached + written}
-
-    def show(self, text: str) -> Shown:
-        """A document as the service shows it."""
-        return shown(text, lambda part: len(self.encoder.data(part)), self.context_tokens)
-
-
-def options() -> EngineOptions:
-    """Of both engines."""
-    return EngineOptions(max_sequences=_IN_FLIGHT)
-
-
-def offline(folder: Path, count: int, rounds: int) -> dict[str, list[dict[str, float]]]:
-    """What a process of its own measures with vLLM alone: each way once in every round."""
-    engine = Offline.on(folder)
-    numbers = iter(range(10_000))
-    mean, long = documents(count, _MEAN), documents(count // 2, _LONG)
-
-    def asked(text: str, style: Style) -> Prompt:
-        return Prompt((*engine.show(text).parts, Part(_ENGLISH.requests[style].text)))
-
-    def turned(text: str, style: Style) -> Prompt:
-        return Prompt((Part(_ENGLISH.requests[style].text + "\n"), *engine.show(text).parts))
-
-    ways: dict[str, tuple[Callable[[str, Style], Prompt], Sequence[str], Sequence[Style]]] = {
-        "one": (asked, mean, [Style.INSTRUCTION]),
-        "three": (asked, mean, list(Style)),
-        "request_first": (turned, mean, list(Style)),
-        "long_one": (asked, long, [Style.INSTRUCTION]),
-        "long_three": (asked, long, list(Style)),
-    }
-    engine.run([asked(text, Style.QUERY) for text in salted(mean[:_WARM], next(numbers))])
-    told: dict[str, list[dict[str, float]]] = {name: [] for name in ways}
-    for _ in range(rounds):
-        for name, (ask, texts, styles) in ways.items():
-            prompts = [ask(text, style) for text in salted(texts, next(numbers)) for style in styles]
-            told[name].append(engine.run(prompts))
-    return told
 
 
 @dataclass(slots=True)
@@ -204,7 +80,7 @@ class Service:
             member="benchmark",
             metrics=WorkerMetrics(metrics, (SELECTED,)),
         )
-        how = WorkerOptions(threads=_IN_FLIGHT, window=2 * _IN_FLIGHT)
+        how = WorkerOptions(threads=IN_FLIGHT, window=2 * IN_FLIGHT)
         worker = Worker(bus, consumption, service, how)
         texts = self.fresh()
         worker.start()
@@ -226,7 +102,7 @@ class Service:
         metrics = Metrics("instructor", CollectorRegistry())
         keys = PipelineTopics(LAYOUT.control_partitions)
         service = InstructorService(
-            self.model, keys, InstructorMetrics(metrics), timeout_s=_PATIENCE_S, in_flight=_IN_FLIGHT
+            self.model, keys, InstructorMetrics(metrics), timeout_s=_PATIENCE_S, in_flight=IN_FLIGHT
         )
         register = partial(add_InstructorServiceServicer_to_server, service)
         server = GrpcServer(ServerSettings(address="127.0.0.1:0"), [register], metrics)
@@ -275,7 +151,7 @@ def figures(folder: Path, args: argparse.Namespace) -> Iterator[Figure]:
         ("three_styles_request_first", "one", "request_first", None),
     ):
         yield from _styles(name, _fastest(alone[few]), _fastest(alone[many]), target)
-    for name, seconds in _served(folder, documents(args.documents, _MEAN), args):
+    for name, seconds in _served(folder, documents(args.documents, MEAN), args):
         yield Figure(
             name=name,
             value=args.documents / seconds,
@@ -286,9 +162,9 @@ def figures(folder: Path, args: argparse.Namespace) -> Iterator[Figure]:
         )
     yield Figure(
         name="tokens_per_row_ranked_first",
-        value=_REPLY_TOKENS,
+        value=REPLY_TOKENS,
         unit="tokens",
-        against=f"asking about every document and keeping a tenth, {_REPLY_TOKENS / _KEPT_SHARE:.0f} tokens",
+        against=f"asking about every document and keeping a tenth, {REPLY_TOKENS / _KEPT_SHARE:.0f} tokens",
         ratio=_KEPT_SHARE,
     )
 
@@ -341,7 +217,7 @@ def _served(folder: Path, texts: Sequence[str], args: argparse.Namespace) -> Ite
         stack.callback(model.close)
         model.wait_ready(_PATIENCE_S)
         service = Service(model, texts, scratch)
-        warm = Service(model, texts[:_WARM], scratch, salt=4_000)
+        warm = Service(model, texts[:WARM], scratch, salt=4_000)
         ways: dict[str, Callable[[Service], float]] = {"grpc_stream": Service.call_s}
         embedded = stack.enter_context(_bus(f"sqlite:{scratch / 'log'}", scratch))
         ways["embedded_log"] = lambda one: one.log_s(embedded)

@@ -210,13 +210,22 @@ class Client:
                 seen[message.release.id] = message.release
                 yield message.release
 
-    def generate(self, document: str, style: str = "", seed: int = 0) -> instructor_pb2.GenerateResponse:
-        """The instruction that the document could be the answer to. Raises TooLarge before anything is
-        sent."""
+    def generate(
+        self, document: str, style: str = "", seed: int = 0, options: str = ""
+    ) -> instructor_pb2.GenerateResponse:
+        """The instruction that the document could be the answer to. options: an `instruct` section as JSON.
+
+        Raises TooLarge before anything is sent."""
         check_size(document, self._limits)
-        request = instructor_pb2.GenerateRequest(document=document, style=style, seed=seed)
+        request = instructor_pb2.GenerateRequest(document=document, style=style, seed=seed, options=options)
         method, timeout_s = self._instructor.Generate, self._patience.generate_s
         return ask(method, request, instructor_pb2.GenerateResponse, timeout_s)
+
+    def refine(self, request: instructor_pb2.RefineRequest) -> instructor_pb2.RefineResponse:
+        """An answer, criticised and written anew, or as it came, with the reason."""
+        check_size(request.response, self._limits)
+        method, timeout_s = self._instructor.Refine, self._patience.generate_s
+        return ask(method, request, instructor_pb2.RefineResponse, timeout_s)
 
     def create_training_job(
         self, pipeline: str, release_id: str, recipe: Mapping[str, Any] | None = None, request_id: str = ""

@@ -107,7 +107,9 @@ def _one(item: Item, preparation: Preparation) -> Item:
         text = first_paragraphs(text, _number_of(item, preparation))
     reason, message = _refusal(text, preparation)
     if reason:
-        return Rejected(source_index=item.source_index, reason=reason, message=message)
+        # A file of a folder has no number, so that its name must tell which one is meant.
+        name = f"{item.external_id}: " if item.source_index is None and item.external_id else ""
+        return Rejected(source_index=item.source_index, reason=reason, message=f"{name}{message}")
     if isinstance(item, Document):
         return item if text == item.text else replace(item, text=text)
     return item if text == item.response else replace(item, response=text)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,10 @@ def setting(folder: Path, server: Server) -> Setting:
     return Setting(pipeline=path, engine=engine, environ={"INSTRUCTOR_IN_FLIGHT": str(IN_FLIGHT)})
 
 
+def more_than(campaign: Campaign, rows: int) -> bool:
+    return len(campaign.log.lines("rows")) > rows
+
+
 @pytest.mark.kills
 @pytest.mark.slow
 def test_twenty_kills_lose_nothing_double_nothing_and_repeat_only_what_was_in_flight(
@@ -72,8 +77,7 @@ def test_twenty_kills_lose_nothing_double_nothing_and_repeat_only_what_was_in_fl
         )
         release_id = cut(campaign)
         while campaign.kills < KILLS:
-            before = len(campaign.log.lines("rows"))
-            campaign.until(lambda known=before: len(campaign.log.lines("rows")) > known)
+            campaign.until(partial(more_than, campaign, len(campaign.log.lines("rows"))))
             time.sleep(chance.uniform(0.0, 0.4))
             if len(campaign.log.lines("rows")) == DOCUMENTS:
                 break

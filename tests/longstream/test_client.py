@@ -19,7 +19,7 @@ from longstream.errors import (
     TooLarge,
     Unavailable,
 )
-from longstream.v1 import judge_pb2
+from longstream.v1 import instructor_pb2, judge_pb2
 from longstream.v1.records_pb2 import Evaluation, Model, Release, TrainingJob
 from tests.support.local_suite import LocalSuite, local_suite
 
@@ -268,6 +268,14 @@ def test_the_champion_and_its_rollback(suite: LocalSuite, client: Client) -> Non
 
 def test_an_instruction_is_written_for_a_document(client: Client) -> None:
     assert client.generate("A long story", "query").instruction == "Write: A long sto"
+    assert client.generate("A long story", options='{"tries": 2}').refusal == '{"tries": 2}'
+
+
+def test_an_answer_is_refined(client: Client) -> None:
+    request = instructor_pb2.RefineRequest(instruction="Why?", response="because")
+    assert client.refine(request).response == "BECAUSE"
+    with pytest.raises(TooLarge, match="over the limit of 1000"):
+        client.refine(instructor_pb2.RefineRequest(instruction="Why?", response="x" * 1_001))
 
 
 def test_a_document_too_large_for_the_instructor_is_refused_here(client: Client) -> None:

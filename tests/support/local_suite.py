@@ -174,8 +174,11 @@ class Instructor(instructor_pb2_grpc.InstructorServiceServicer):
 
     def Generate(self, request: Any, context: Any) -> instructor_pb2.GenerateResponse:
         return instructor_pb2.GenerateResponse(
-            instruction=f"Write: {request.document[:10]}", style=request.style
+            instruction=f"Write: {request.document[:10]}", style=request.style, refusal=request.options
         )
+
+    def Refine(self, request: Any, context: Any) -> instructor_pb2.RefineResponse:
+        return instructor_pb2.RefineResponse(response=request.response.upper())
 
 
 @dataclass
