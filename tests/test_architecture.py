@@ -35,6 +35,8 @@ DOORS = {
     "opentelemetry": ["longstream/telemetry/otlp.py"],
     "datasketch": ["services/curator/longstream_curator/near.py"],
     "py3langid": ["longstream/data/language.py"],
+    "bm25s": ["services/instructor/longstream_instructor/consistency.py"],
+    "snowballstemmer": ["services/instructor/longstream_instructor/consistency.py"],
     "sklearn": ["services/curator/longstream_curator/diverse/*"],
     "matplotlib": ["services/curator/longstream_curator/files/plot.py"],
     "peft": ["longstream/llm/*", "services/trainer/longstream_trainer/*"],

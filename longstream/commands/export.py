@@ -90,10 +90,17 @@ def messages(row: Row) -> dict[str, Any]:
     return {"messages": turns}
 
 
+def longform(row: Row) -> dict[str, Any]:
+    """The fields of LongForm's published records (arXiv 2304.08460): subset is how the instruction came about."""
+    subset = f"reverse instruction ({row['style']})" if row["style"] else "pair"
+    return {"input": _question(row), "output": row["response"], "source": row["source"], "subset": subset}
+
+
 FORMATS: dict[str, Callable[[Row], dict[str, Any]]] = {
     "alpaca": alpaca,
     "sharegpt": sharegpt,
     "messages": messages,
+    "longform": longform,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 from hypothesis import given
@@ -85,3 +86,12 @@ def test_as_many_as_were_put_together_are_found(parts: list[str]) -> None:
 )
 def test_words_stand_between_spaces_and_hold_a_letter_or_digit(text: str, expected: int | None) -> None:
     assert words(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["A bird sang. " * 150_000, "\n" * 500_000, "(" * 300_000, "word. " * 200_000, "! " * 300_000]
+)
+def test_a_text_of_megabytes_is_counted_in_time_that_grows_with_it(text: str) -> None:
+    began = time.process_time()
+    sentences(text)
+    assert time.process_time() - began < 20

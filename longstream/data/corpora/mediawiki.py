@@ -53,8 +53,17 @@ _NO_TEXT_TAGS = frozenset(
         "templatestyles",
     }
 )
-_EMPTY_BRACKETS = re.compile(r"\s*\(\s*[;,\s]*\)")
+_EMPTY_BRACKETS = re.compile(r" ?\([;,\s]*\)")
 _FIRST_MARK = re.compile(r"\(\s*[;,]\s*")
+
+_MOST_CHARACTERS = 2 * 1024 * 1024
+"""MediaWiki lets no article have more, as it comes."""
+_UNCLOSED = (
+    (re.compile(r"\{\{"), re.compile(r"\}\}"), 500),
+    (re.compile(r"\{\|"), re.compile(r"\|\}"), 500),
+    (re.compile(r"<[a-zA-Z]"), re.compile(r"</|/>"), 2_000),
+)
+"""What opens, what closes, and how many more of the former are believed: the parser's time grows with their square."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +194,20 @@ def plain_text(wikitext: str, hidden: frozenset[str]) -> str:
 
     Raises Unusable for a page that only tells articles of one name apart.
     """
+    if len(wikitext) > _MOST_CHARACTERS:
+        raise Unusable("too_large", f"its markup has over {_MOST_CHARACTERS:,} characters")
+    if any(
+        len(opens.findall(wikitext)) - len(closes.findall(wikitext)) > most
+        for opens, closes, most in _UNCLOSED
+    ):
+        raise Unusable("malformed", "it opens far more markup than it closes")
+    try:
+        return _plain(wikitext, hidden)
+    except RecursionError:
+        raise Unusable("malformed", "its markup is nested too deeply") from None
+
+
+def _plain(wikitext: str, hidden: frozenset[str]) -> str:
     parser: Any = wanted("mwparserfromhell")
     code = parser.parse(wikitext)
     if any(

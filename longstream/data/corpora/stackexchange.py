@@ -100,11 +100,14 @@ def site_of(path: Path) -> str:
 
 
 def markdown(html: str) -> str:
-    """A post as Markdown; code stays as it is, between fences."""
+    """A post as Markdown; code stays as it is, between fences. Raises Unusable."""
     converter: Any = wanted("markdownify")
-    text = converter.markdownify(
-        html, heading_style="ATX", bullets="-", escape_asterisks=False, escape_underscores=False
-    )
+    try:
+        text = converter.markdownify(
+            html, heading_style="ATX", bullets="-", escape_asterisks=False, escape_underscores=False
+        )
+    except RecursionError:
+        raise Unusable("malformed", "its markup is nested too deeply") from None
     return re.sub(r"\n{3,}", "\n\n", str(text)).strip()
 
 

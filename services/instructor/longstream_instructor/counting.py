@@ -18,11 +18,12 @@ _END = re.compile(f"[{_TERMINATORS}]+[{_CLOSERS}]*")
 _OPENERS = "\"'([{\u2018\u201c\u201e\u00ab\u00bf\u00a1\u300c\u300e\u2013\u2014-"
 _PARAGRAPHS = re.compile(r"\n\s*\n")
 _NO_PROSE = re.compile(
-    r"^(?:\s*(?:[-*+\u2022\u2013]|\(?\d{1,3}[.)]|\(?[a-zA-Z]\)|#{1,6}|>|\||```|~~~|={3,}|-{3,})(?:\s|$)| {4}|\t)",
+    r"^(?:[ \t]*(?:[-*+\u2022\u2013]|\(?\d{1,3}[.)]|\(?[a-zA-Z]\)|#{1,6}|>|\||```|~~~|={3,}|-{3,})(?:\s|$)| {4}|\t)",
     re.MULTILINE,
 )
 _DOTTED = re.compile(r"(?:\w{1,2}\.)+\w{1,2}")
-_WORD_BEFORE = re.compile(r"([^\s(\[\"'\u201c\u201e\u00ab]+)$")
+_NEAR = 40
+"""Characters on either side of a mark that are looked at."""
 _SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 
 # What stands before a name, a number or an example, so that no sentence ends with it.
@@ -90,7 +91,7 @@ def _ends(body: str) -> Iterator[tuple[int, bool]]:
 
 def _verdict(body: str, match: re.Match[str]) -> bool | None:
     """Whether a mark certainly ends a sentence; None: it does not."""
-    marks, behind = match.group(), body[match.end() :]
+    marks, behind = match.group(), body[match.end() : match.end() + _NEAR]
     if not behind or marks[0] in _WIDE:
         return True
     following = behind.lstrip(f" {_OPENERS}")[:1]
@@ -100,8 +101,10 @@ def _verdict(body: str, match: re.Match[str]) -> bool | None:
         return True
     if marks.startswith(("..", "\u2026")):
         return False
-    word = _WORD_BEFORE.search(body[: match.start()])
-    before = word.group(1).casefold() if word is not None else ""
+    # Not further than a word is long, lest a long text be searched from its beginning for each of its sentences.
+    before = (
+        body[max(0, match.start() - _NEAR) : match.start()].rpartition(" ")[2].lstrip(_OPENERS).casefold()
+    )
     initial = len(before) == 1 and before.isalpha() and before not in _SINGLE_WORDS and following.isupper()
     if initial or before in _NEVER_LAST or (before == "no" and following.isdigit()):
         return None

@@ -511,3 +511,24 @@ def test_a_file_in_another_encoding_is_read_by_its_mark_or_where_it_is_named(tmp
     assert [document.text for document in documents(named)] == ["Mühle", "Mühle"]
     with pytest.raises(InvalidInput, match="no encoding"):
         items(tmp_path, origin=Origin(encoding="runes"))
+
+
+def test_markup_that_is_nested_too_deeply_ends_no_reading(tmp_path: Path, site: Path) -> None:
+    path = tmp_path / "wiki.xml"
+    pages = [
+        page(f"Deep {n}", text)
+        for n, text in enumerate(("&lt;b&gt;" * 90_000, "{{a|" * 90_000, "{|\n" * 90_000))
+    ]
+    pages.append(page("Brackets", f"{'(' * 50_000}{' ' * 50_000}"))
+    pages.append(page("Long", "word " * 500_000))
+    path.write_text(f"{HEAD}{''.join(pages)}{page('River', 'A river flows.')}</mediawiki>")
+    found = items(path)
+    assert documents(found)[-1].text == "A river flows."
+    assert reasons(found) == ["malformed", "malformed", "malformed", "too_large"]
+    posts = site / "Posts.xml"
+    nested = row(Id="90", PostTypeId="1", Title="Deep", Body="<div>" * 5_000)
+    answer = row(Id="91", PostTypeId="2", ParentId="90", Score="1", Body="<b>" * 5_000 + "x")
+    posts.write_text(POSTS.replace("</posts>", f"{nested}{answer}</posts>"))
+    found = items(posts)
+    assert len(pairs(found)) >= 2
+    assert len(found) == len(items(site, "stackexchange"))
