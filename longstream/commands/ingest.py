@@ -32,7 +32,7 @@ _FORMAT = "longstream-ingest/1"
 _S3 = "s3://"
 _EVERY_S = 1.0
 _READING = (
-    *("format", "source", "licence", "encoding", "tidy", "paragraphs", "min_words", "max_words"),
+    *("format", "source", "licence", "encoding", "tidy", "scrub", "paragraphs", "min_words", "max_words"),
     *("only_languages", "most", "seed", "pairs"),
 )
 """Options that decide which records are read, and in what order."""

@@ -23,6 +23,11 @@ def add_preparation(parser: argparse.ArgumentParser) -> None:
     option = parser.add_argument_group("preparation").add_argument
     option("--tidy", action="store_true", help="Unicode NFC; no control signs, headers, footers, navigation")
     option(
+        "--scrub",
+        action="store_true",
+        help="addresses, numbers of telephones, accounts and cards: placeholders",
+    )
+    option(
         "--paragraphs",
         default="",
         metavar="LIST",
@@ -45,6 +50,7 @@ def preparation_of(args: argparse.Namespace) -> Preparation:
     """What is done to every record. Raises InvalidInput."""
     return Preparation(
         tidy=args.tidy,
+        scrub=args.scrub,
         paragraphs=PAPER_PARAGRAPHS if args.paragraphs == "paper" else _shares(args.paragraphs),
         min_words=args.min_words,
         max_words=args.max_words,

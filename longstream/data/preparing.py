@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from heapq import heappush, heappushpop
 
+from longstream.data.personal import scrubbed
 from longstream.data.records import Document, Item, Rejected
 from longstream.errors import InvalidInput
 from longstream.ids import digest
@@ -27,12 +28,14 @@ class Preparation:
     """What is done to every record of a source; as it stands, nothing.
 
     tidy: Unicode NFC, no control characters or invisible marks, no headers and footers of pages, no lines of
-    navigation at either end. paragraphs: shares by the number of paragraphs that are kept of a document. min_words and
+    navigation at either end. scrub: what may name a person goes behind a placeholder, and the provenance tells how much
+    of it did. paragraphs: shares by the number of paragraphs that are kept of a document. min_words and
     max_words: of a document, or of a pair's response. languages: ISO 639-1; none: any. most: records of a source, drawn
     by seed; 0: all. seed: of these draws.
     """
 
     tidy: bool = False
+    scrub: bool = False
     paragraphs: Mapping[int, float] = field(default_factory=dict)
     min_words: int = 0
     max_words: int = 0
@@ -105,11 +108,17 @@ def _one(item: Item, preparation: Preparation) -> Item:
         text = tidied(text)
     if preparation.paragraphs and isinstance(item, Document):
         text = first_paragraphs(text, _number_of(item, preparation))
+    gone = Counter[str]()
+    if preparation.scrub:
+        text, gone = scrubbed(text)
     reason, message = _refusal(text, preparation)
     if reason:
         # A file of a folder has no number, so that its name must tell which one is meant.
         name = f"{item.external_id}: " if item.source_index is None and item.external_id else ""
         return Rejected(source_index=item.source_index, reason=reason, message=f"{name}{message}")
+    if gone:
+        told = ", ".join(f"{kind} {count}" for kind, count in sorted(gone.items()))
+        item = replace(item, provenance={**item.provenance, "scrubbed": told})
     if isinstance(item, Document):
         return item if text == item.text else replace(item, text=text)
     return item if text == item.response else replace(item, response=text)

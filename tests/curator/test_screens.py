@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longstream.data.language import language_of
+from longstream.data.personal import personal
 from longstream.errors import InvalidInput, NotFound
 from longstream.selecting import SCREENS, Screens
 from longstream_curator.kept import KeptSet, pipeline_metric
@@ -18,7 +19,6 @@ from longstream_curator.metrics import DROPS
 from longstream_curator.screening.contamination import Contamination
 from longstream_curator.screening.debris import is_debris
 from longstream_curator.screening.declining import declines
-from longstream_curator.screening.personal import personal
 from longstream_curator.screening.repetition import repeats_itself
 from longstream_curator.screening.screens import Screening, Text
 from longstream_curator.screening.words import fingerprint, runs, words

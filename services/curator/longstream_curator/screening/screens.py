@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longstream.data import Document, Pair, open_source
+from longstream.data.personal import personal
 from longstream.errors import InvalidInput
 from longstream.selecting import Screens
 from longstream_curator.screening.contamination import Contamination
 from longstream_curator.screening.debris import is_debris
 from longstream_curator.screening.declining import declines
-from longstream_curator.screening.personal import personal
 from longstream_curator.screening.repetition import repeats_itself
 from longstream_curator.screening.words import words
 
