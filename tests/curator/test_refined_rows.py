@@ -105,6 +105,7 @@ def released(
             else:
                 row.instruction, row.style, row.language = "Write a document.", "query", "en"
                 row.length_info, row.score = "exact/words/3/after/1", 4
+                row.prompt_tokens, row.completion_tokens, row.release_id = 70, 7, release.id
             if refinement.outcome == "body_lost":
                 row.refusal = "body_lost"
             else:
@@ -116,7 +117,14 @@ def released(
         return list(release_rows(curator.house.storage, final)), card
 
 
-REFINED = Refinement(outcome="refined", text="A better answer.", critique="Dull.", as_response=True)
+REFINED = Refinement(
+    outcome="refined",
+    text="A better answer.",
+    critique="Dull.",
+    as_response=True,
+    prompt_tokens=100,
+    completion_tokens=10,
+)
 KEPT = Refinement(outcome="changed_numbers", critique="Fine.", as_response=True)
 
 
@@ -141,6 +149,8 @@ def test_a_refined_answer_takes_the_place_of_the_one_that_stands_beside_it(tmp_p
         4,
     )
     assert "2 responses are a model's" in card
+    assert "270 read and 27 written" in card
+    assert "170 and 17 for this release" in card
     assert "refined 2, changed_numbers 1" in card
     assert "1 instructions tell how long" in card
 

@@ -44,6 +44,8 @@ their source: a sample, and not the longest.
 - Pipeline revision: {_cell(content.revision)}
 - Content hash: {content_hash}
 - Instructions by style: {_listed(styles)}
+- Tokens: {around.tokens.read:,} read and {around.tokens.written:,} written by a model for these rows, of these
+  {around.tokens.new_read:,} and {around.tokens.new_written:,} for this release; the other rows were there
 """
 
 

@@ -12,7 +12,7 @@ from longstream.storage import Storage
 from longstream.v1.records_pb2 import PartitionMarks, Release, Shard
 from longstream.v1.records_pb2 import Row as Committed
 from longstream_curator.cut import FinishedRow, OpenCut
-from longstream_curator.release import Circumstances, Content, Row, Source, write_release
+from longstream_curator.release import Circumstances, Content, Row, Source, Tokens, write_release
 from longstream_curator.screening.screens import VERSION
 from longstream_curator.split import HELD_OUT
 
@@ -105,7 +105,21 @@ def _circumstances(release: Release, cut: OpenCut, pipeline: Pipeline) -> Circum
         ties=trained.count(cut_off),
         dropped=dict(sorted(dropped.items())),
         refused=dict(sorted(cut.refused.items())),
+        tokens=_tokens(release, cut),
     )
+
+
+def _tokens(release: Release, cut: OpenCut) -> Tokens:
+    spent = Counter[str]()
+    for row in cut.rows():
+        if row.written is None:
+            continue
+        new = row.written.release_id == release.id
+        for one in (row.written, row.written.refinement):
+            for name, count in (("read", one.prompt_tokens), ("written", one.completion_tokens)):
+                spent[name] += count
+                spent[f"new_{name}"] += count if new else 0
+    return Tokens(**spent)
 
 
 def _sources(marks: Iterable[PartitionMarks], order: tuple[str, ...]) -> list[Source]:

@@ -144,6 +144,16 @@ class Stratum:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What a model read and wrote for the rows; of it what was new with this release: the rest was there before."""
+
+    read: int = 0
+    written: int = 0
+    new_read: int = 0
+    new_written: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Circumstances:
     """What is told of a release outside its hash: a client's retry, for one, changes these counts.
 
@@ -151,7 +161,7 @@ class Circumstances:
     many are shorter than the key and at least half of it, by an upper bound where the exact length was not
     needed. select: the section of the pipeline file, but for its defaults. cut_off: length of the last row that is
     trained on; ties: rows of that length. dropped: by the curator, by reason. refused: rows, by the
-    instructor's reason.
+    instructor's reason. tokens: of the rows that are in it.
     """
 
     release_id: str
@@ -169,6 +179,7 @@ class Circumstances:
     ties: int = 0
     dropped: Mapping[str, int] = field(default_factory=dict)
     refused: Mapping[str, int] = field(default_factory=dict)
+    tokens: Tokens = Tokens()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
