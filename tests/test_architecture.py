@@ -38,7 +38,10 @@ DOORS = {
     "bm25s": ["services/instructor/longstream_instructor/consistency.py"],
     "snowballstemmer": ["services/instructor/longstream_instructor/consistency.py"],
     "sklearn": ["services/curator/longstream_curator/diverse/*"],
-    "matplotlib": ["services/curator/longstream_curator/files/plot.py"],
+    "matplotlib": [
+        "services/curator/longstream_curator/files/plot.py",
+        "services/trainer/longstream_trainer/curve.py",
+    ],
     "peft": ["longstream/llm/*", "services/trainer/longstream_trainer/*"],
     "grpc": [
         *(f"longstream/{name}.py" for name in ("server", "client", "channel", "calls", "health", "rpc_*")),
