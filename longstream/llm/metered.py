@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from longstream.errors import SuiteError
-from longstream.llm.types import Adapter, Completion, EngineIdentity, LanguageModel, Prompt, Sampling, Score
+from longstream.llm.around import Around
+from longstream.llm.types import Adapter, Completion, LanguageModel, Prompt, Sampling, Score
 from longstream.telemetry import Exemplars, Metrics, Told, current_trace, engine_span
 from longstream.worker_metrics import error_reasons
 
@@ -86,42 +87,19 @@ class EngineMetrics:
         return {(): (len(ready), sum(gpus() for gpus in ready))}
 
 
-class MeteredModel:
-    """A `LanguageModel` that does what the one inside does."""
+class MeteredModel(Around):
+    """A `LanguageModel` that does what the one inside does, counted."""
 
     def __init__(self, model: LanguageModel, metrics: EngineMetrics) -> None:
-        self._model = model
+        super().__init__(model)
         self._metrics = metrics
-
-    @property
-    def identity(self) -> EngineIdentity:
-        """The inner model's."""
-        return self._model.identity
-
-    @property
-    def context_tokens(self) -> int:
-        """The inner model's."""
-        return self._model.context_tokens
-
-    @property
-    def ready(self) -> bool:
-        """Whether a request would be begun now."""
-        return self._model.ready
-
-    def wait_ready(self, timeout_s: float) -> None:
-        """Return when ready; raises as the inner model does."""
-        self._model.wait_ready(timeout_s)
-
-    def count_tokens(self, text: str) -> int:
-        """Tokens of text as data."""
-        return self._model.count_tokens(text)
 
     def generate(
         self, prompt: Prompt, sampling: Sampling, *, adapter: Adapter | None = None, timeout_s: float
     ) -> Completion:
         """Continue the prompt, counted."""
         with self._metrics.request("generate"):
-            completion = self._model.generate(prompt, sampling, adapter=adapter, timeout_s=timeout_s)
+            completion = super().generate(prompt, sampling, adapter=adapter, timeout_s=timeout_s)
         self._metrics.wrote(completion)
         return completion
 
@@ -130,16 +108,16 @@ class MeteredModel:
     ) -> dict[str, float]:
         """Log-probability of each choice, counted."""
         with self._metrics.request("choose"):
-            return self._model.choose(prompt, choices, adapter=adapter, timeout_s=timeout_s)
+            return super().choose(prompt, choices, adapter=adapter, timeout_s=timeout_s)
 
     def score(
         self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None, timeout_s: float
     ) -> Score:
         """Log-probability of the continuation, counted."""
         with self._metrics.request("score"):
-            return self._model.score(prompt, continuation, adapter=adapter, timeout_s=timeout_s)
+            return super().score(prompt, continuation, adapter=adapter, timeout_s=timeout_s)
 
     def close(self) -> None:
         """Close the inner model; it is not shown any more."""
         self._metrics.closed(self._model)
-        self._model.close()
+        super().close()

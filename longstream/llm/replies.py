@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, cast
 
 from longstream.ids import digest
-from longstream.llm.types import Adapter, Completion, EngineIdentity, LanguageModel, Prompt, Sampling, Score
+from longstream.llm.around import Around
+from longstream.llm.types import Adapter, Completion, EngineIdentity, LanguageModel, Prompt, Sampling
 
 _log = logging.getLogger(__name__)
 _SCHEMA = """
@@ -115,7 +116,7 @@ class ReplyStore:
             )
 
 
-class RememberingModel:
+class RememberingModel(Around):
     """A `LanguageModel` that asks the one inside only what it was not asked before.
 
     Only what is determined is remembered: a seed or no draw, and a model that tells its revision, unless the caller
@@ -130,7 +131,7 @@ class RememberingModel:
         *,
         trusted: bool = False,
     ) -> None:
-        self._model = model
+        super().__init__(model)
         self._store = store
         self._on_hit = on_hit
         self._trusted = trusted
@@ -140,26 +141,8 @@ class RememberingModel:
     def identity(self) -> EngineIdentity:
         """The inner model's, asked once."""
         if self._identity is None:
-            self._identity = self._model.identity
+            self._identity = super().identity
         return self._identity
-
-    @property
-    def context_tokens(self) -> int:
-        """The inner model's."""
-        return self._model.context_tokens
-
-    @property
-    def ready(self) -> bool:
-        """Whether a request would be begun now."""
-        return self._model.ready
-
-    def wait_ready(self, timeout_s: float) -> None:
-        """Return when ready; raises as the inner model does."""
-        self._model.wait_ready(timeout_s)
-
-    def count_tokens(self, text: str) -> int:
-        """Tokens of text as data."""
-        return self._model.count_tokens(text)
 
     def generate(
         self, prompt: Prompt, sampling: Sampling, *, adapter: Adapter | None = None, timeout_s: float
@@ -167,31 +150,19 @@ class RememberingModel:
         """The reply that is remembered, or else a new one, which will be."""
         determined = sampling.seed is not None or sampling.temperature == 0
         if not determined or not (self._trusted or self.identity.revision != "unknown"):
-            return self._model.generate(prompt, sampling, adapter=adapter, timeout_s=timeout_s)
+            return super().generate(prompt, sampling, adapter=adapter, timeout_s=timeout_s)
         key = reply_key(self.identity, prompt, sampling, adapter)
         kept = self._store.get(key)
         if kept is not None:
             self._on_hit(kept)
             return kept
-        completion = self._model.generate(prompt, sampling, adapter=adapter, timeout_s=timeout_s)
+        completion = super().generate(prompt, sampling, adapter=adapter, timeout_s=timeout_s)
         self._store.put(key, completion)
         return completion
 
-    def choose(
-        self, prompt: Prompt, choices: Sequence[str], *, adapter: Adapter | None = None, timeout_s: float
-    ) -> dict[str, float]:
-        """The inner model's."""
-        return self._model.choose(prompt, choices, adapter=adapter, timeout_s=timeout_s)
-
-    def score(
-        self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None, timeout_s: float
-    ) -> Score:
-        """The inner model's."""
-        return self._model.score(prompt, continuation, adapter=adapter, timeout_s=timeout_s)
-
     def close(self) -> None:
         """Close the inner model and the file."""
-        self._model.close()
+        super().close()
         self._store.close()
 
 
