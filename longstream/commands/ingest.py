@@ -199,8 +199,10 @@ class Input:
             yield self.path
             return
         with TemporaryDirectory(prefix="longstream-ingest-") as folder:
-            # The folder of a file may tell what it is, as a site's does.
-            target = Path(folder, *Path(self.remote.key).parts[-2:])
+            # The folder of a file may tell what it is, as a site's does. Whoever named the key must not choose
+            # where it goes here.
+            names = [name for name in self.remote.key.split("/") if name not in {"", ".", ".."}]
+            target = Path(folder, *names[-2:])
             target.parent.mkdir(parents=True, exist_ok=True)
             self.files.fetch(self.remote, target)
             yield target

@@ -97,7 +97,7 @@ _NAVIGATION = re.compile(
     re.IGNORECASE,
 )
 _ENDS = 12
-"""Lines at either end of a text that may be navigation."""
+"""Lines that say something, at either end of a text, among which there may be navigation."""
 
 
 def _one(item: Item, preparation: Preparation) -> Item:
@@ -168,14 +168,10 @@ def _drawn(items: Iterable[Item], preparation: Preparation) -> Iterator[Item]:
         if gone is None:
             heappush(heap, entry)
         else:
-            index = _index(gone[2])
+            index = gone[2].source_index
             yield Rejected(source_index=index, reason="not_drawn", message="others of its source were drawn")
     chosen = [(-place, item) for heap in kept.values() for _, place, item in heap]
     yield from (item for _, item in sorted(chosen, key=lambda one: one[0]))
-
-
-def _index(item: Item) -> int | None:
-    return item.source_index
 
 
 def _without_page_furniture(text: str) -> str:
@@ -201,10 +197,20 @@ def _stripped(lines: list[str], furniture: set[str]) -> list[str]:
 
 
 def _without_navigation(lines: list[str]) -> list[str]:
-    last = len(lines) - _ENDS
-    return [
-        line for at, line in enumerate(lines) if not ((at < _ENDS or at >= last) and _NAVIGATION.match(line))
-    ]
+    """Without navigation among the first and the last lines: up to so many that say something else, at either end."""
+    return _from_start_on(_from_start_on(lines)[::-1])[::-1]
+
+
+def _from_start_on(lines: list[str]) -> list[str]:
+    kept: list[str] = []
+    said = 0
+    for at, line in enumerate(lines):
+        if said == _ENDS:
+            return [*kept, *lines[at:]]
+        if not _NAVIGATION.match(line):
+            kept.append(line)
+            said += bool(line.strip())
+    return kept
 
 
 def _says_something(paragraph: str) -> bool:

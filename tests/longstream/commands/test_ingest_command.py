@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from longstream.commands.ingest import Input
 from longstream.errors import Unavailable
 from longstream.storage.s3_bucket import Bucket
+from longstream.storage.s3_inputs import RemoteFile
 from scripts.s3 import LocalGateway
 from tests.support import gateway as gateways
 from tests.support.gateway import BUCKET
@@ -134,6 +136,22 @@ def test_what_cannot_be_asked_for_is_said(
     path = lines(tmp_path / "a.jsonl", 1)
     assert shell("ingest", *([path, *words] if words[0].startswith("--") else words)) in {1, 2}
     assert message in shell.err
+
+
+@pytest.mark.parametrize(
+    "key", ["../../outside.jsonl", "/outside.jsonl", "a/../outside.jsonl", "x/./outside.jsonl"]
+)
+def test_no_key_chooses_where_it_goes_on_this_machine(key: str) -> None:
+    written: list[Path] = []
+
+    class Files:
+        def fetch(self, remote: RemoteFile, into: Path) -> None:
+            written.append(into.resolve())
+
+    with Input("s3://b/k", "1", remote=RemoteFile("s3://b/k", key, 1, "1"), files=Files()).local() as path:
+        assert written == [path.resolve()]
+        assert "longstream-ingest-" in path.resolve().parent.as_posix()
+    assert path.name == "outside.jsonl"
 
 
 @pytest.fixture(scope="module")

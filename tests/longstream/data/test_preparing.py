@@ -61,6 +61,11 @@ def test_navigation_goes_at_the_ends_and_stays_inside() -> None:
     assert tidied(inside) == f"{body}\nHome\n{body}"
 
 
+def test_a_text_of_nothing_but_navigation_is_tidied_in_one_go() -> None:
+    assert tidied("Home\n" * 300_000) == ""
+    assert tidied("Home\n" * 300_000 + PROSE + "\nTop" * 300_000) == PROSE
+
+
 @given(st.text(alphabet="aé\u0301 \n\f\r\x00\u200bHome1.", max_size=80))
 def test_tidying_twice_is_tidying_once(text: str) -> None:
     once = tidied(text)
