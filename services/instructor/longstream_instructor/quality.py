@@ -2,7 +2,7 @@
 
 LongForm (arXiv 2304.08460) shows no sign of such a step. The limits on copying were measured on 559 human
 question-answer pairs: they refuse none of the questions and 99.8 % of the answers' first sentences put in a question's
-place. That of the language was measured on 559 English questions and on those of the Debian FAQ in seven languages.
+place. That of the language was measured on 595 English questions and on those of the Debian FAQ in seven languages.
 """
 
 from __future__ import annotations
