@@ -25,7 +25,8 @@ _START_S = 120.0
 _STOP_S = 20.0
 port_range = range(16_000, 32_000)
 """Below the ports that systems give to clients, so that none of them can take one while its server is away."""
-_given: set[int] = set()
+given: set[int] = set()
+"""Ports that this program has promised to a broker, a store or a service that may not listen yet."""
 
 
 class NoBroker(Exception):
@@ -205,6 +206,6 @@ def free_port() -> int:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if port not in _given:
-            _given.add(port)
+        if port not in given:
+            given.add(port)
             return port

@@ -32,6 +32,8 @@ ROOT = Path(__file__).resolve().parents[2]
 KILLED = -signal.SIGKILL
 PATIENCE_S = 120.0
 _LOOK_S = 0.02
+_RUN = 20
+"""Ports of one suite and more: from its base to the last one of its metrics."""
 FOLDERS = [ROOT, *(ROOT / "services" / name for name in ORDER)]
 
 
@@ -70,7 +72,7 @@ class Campaign:
         self._complete = complete
         self._setting = setting
         self._seats: dict[str, _Seat] = {}
-        self._ports = free_port_base(self._options(0))
+        self._bases = [take_ports(self._options(0))]
         (data / "logs").mkdir(parents=True, exist_ok=True)
 
     def __enter__(self) -> Self:
@@ -83,17 +85,19 @@ class Campaign:
             if seat.process is not None:
                 seat.process.kill()
                 seat.process.wait()
+        for base in self._bases:
+            give_ports(base)
 
     def start(self, *services: str, crashes: Sequence[str] = (), **environ: str) -> None:
         """Start services; the last one is to be killed at each crash point, in one life after another."""
         for name in services:
-            self._seat(name, name, self._ports, environ, crashes if name == services[-1] else ())
+            self._seat(name, name, self._bases[0], environ, crashes if name == services[-1] else ())
 
     def start_replica(self, service: str, **environ: str) -> str:
         """A second member of the service; returns the name of its seat."""
         seat = f"{service}-b"
-        ports = free_port_base(self._options(0), beside=self._ports)
-        self._seat(seat, service, ports, {**environ, "LONGSTREAM_MEMBER": seat}, ())
+        self._bases.append(take_ports(self._options(0)))
+        self._seat(seat, service, self._bases[-1], {**environ, "LONGSTREAM_MEMBER": seat}, ())
         return seat
 
     def signal(self, seat: str, number: signal.Signals) -> None:
@@ -214,13 +218,22 @@ class Campaign:
             )
 
 
-def free_port_base(options: SuiteOptions, beside: int = 0) -> int:
-    """A run of free ports."""
-    bases = list(kafka.port_range[::20])
+def take_ports(options: SuiteOptions) -> int:
+    """The base of a run of free ports, which nothing else in this program is given until `give_ports`.
+
+    That they are free is not enough: a service takes seconds until it listens, and others start meanwhile.
+    """
+    bases = list(kafka.port_range[::_RUN])
     random.Random(os.getpid() + time.monotonic_ns()).shuffle(bases)
     for base in bases:
-        if base != beside:
+        if kafka.given.isdisjoint(range(base, base + _RUN)):
             with suppress(Refused):
                 check_ports(programs(replace(options, port_base=base), ORDER))
+                kafka.given.update(range(base, base + _RUN))
                 return base
     raise AssertionError("no free ports")
+
+
+def give_ports(base: int) -> None:
+    """Let others have the run of ports that began at base."""
+    kafka.given.difference_update(range(base, base + _RUN))

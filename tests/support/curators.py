@@ -21,7 +21,7 @@ from longstream.topics import topics
 from longstream.v1 import records_pb2 as pb
 from scripts.kafka import LocalBroker
 from tests.support.brokerlog import BrokerLog
-from tests.support.campaign import FOLDERS, Setting, free_port_base
+from tests.support.campaign import FOLDERS, Setting, give_ports, take_ports
 from tests.support.crew import Crew
 from tests.support.nemesis import Fault, Wire
 from tests.support.proxy import Proxy
@@ -69,6 +69,7 @@ class Curators:
     _ending: threading.Event = field(default_factory=threading.Event)
     _threads: list[threading.Thread] = field(default_factory=list)
     _wrong: list[str] = field(default_factory=list)
+    _bases: list[int] = field(default_factory=list)
 
     @property
     def data(self) -> Path:
@@ -129,6 +130,8 @@ class Curators:
         for name in self.crew.names(""):
             self.crew.leave(name)
         self.crew.until(self.crew.all_ended, PATIENCE_S, f"{self.crew.names('')} and the sleepers end")
+        for base in self._bases:
+            give_ports(base)
 
     def _start(self, name: str, service: str) -> None:
         environ = self._environ(service)
@@ -138,8 +141,9 @@ class Curators:
         self._addresses[name] = environ["LONGSTREAM_GRPC_ADDRESS"]
 
     def _environ(self, service: str) -> dict[str, str]:
-        """What a process is told, with ports that are free now."""
-        [program] = programs(self._options(free_port_base(self._options(0))), [service])
+        """What a process is told, with ports of its own."""
+        self._bases.append(take_ports(self._options(0)))
+        [program] = programs(self._options(self._bases[-1]), [service])
         told = {name: value for name, value in program.environ.items() if name != "LONGSTREAM_MEMBER"}
         return {
             **told,
