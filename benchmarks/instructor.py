@@ -31,7 +31,7 @@ from prometheus_client import CollectorRegistry
 
 from benchmarks.curator_state import LAYOUT, opened
 from benchmarks.instructor_model import documents, make_model, salted
-from benchmarks.instructor_offline import IN_FLIGHT, MEAN, REPLY_TOKENS, WARM, offline, options, task
+from benchmarks.instructor_offline import IN_FLIGHT, MEAN, WARM, offline, options, task
 from benchmarks.kafka_worker import a_broker
 from benchmarks.report import Figure, emit
 from longstream.bus import Bus, Output
@@ -50,7 +50,6 @@ from longstream.worker_metrics import WorkerMetrics
 from longstream_instructor.metrics import InstructorMetrics
 from longstream_instructor.service import InstructorService
 
-_KEPT_SHARE = 0.1
 _PATIENCE_S = 590.0
 
 
@@ -160,13 +159,6 @@ def figures(folder: Path, args: argparse.Namespace) -> Iterator[Figure]:
             ratio=one / seconds,
             target=0.95,
         )
-    yield Figure(
-        name="tokens_per_row_ranked_first",
-        value=REPLY_TOKENS,
-        unit="tokens",
-        against=f"asking about every document and keeping a tenth, {REPLY_TOKENS / _KEPT_SHARE:.0f} tokens",
-        ratio=_KEPT_SHARE,
-    )
 
 
 def _fastest(runs: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 from longstream.client import Client
 from longstream.commands.common import Subparsers, client, remote_command, show
@@ -27,6 +27,9 @@ from longstream.data.whole import whole
 from longstream.errors import InvalidInput, NotFound, SuiteError
 from longstream.ids import digest
 from longstream.storage.s3_settings import s3_settings
+
+if TYPE_CHECKING:  # its client takes long to import
+    from longstream.storage.s3_inputs import RemoteFile
 
 _FORMAT = "longstream-ingest/1"
 _S3 = "s3://"
@@ -182,6 +185,13 @@ class State:
             )
 
 
+class Fetches(Protocol):
+    """What brings an object of a bucket here."""
+
+    def fetch(self, remote: RemoteFile, into: Path) -> object:
+        """Write it to the path. Raises NotFound, Unavailable."""
+
+
 @dataclass(frozen=True, slots=True)
 class Input:
     """A file or folder to be read, here or in a bucket. version: changes with its content; empty: nobody knows."""
@@ -189,8 +199,8 @@ class Input:
     name: str
     version: str
     path: Path | None = None
-    remote: Any = None
-    files: Any = None
+    remote: RemoteFile | None = None
+    files: Fetches | None = None
 
     @contextmanager
     def local(self) -> Iterator[Path]:
@@ -198,6 +208,8 @@ class Input:
         if self.path is not None:
             yield self.path
             return
+        assert self.remote is not None  # what is not here lies in a bucket
+        assert self.files is not None
         with TemporaryDirectory(prefix="longstream-ingest-") as folder:
             # The folder of a file may tell what it is, as a site's does. Whoever named the key must not choose
             # where it goes here.

@@ -20,15 +20,18 @@ class Guess(NamedTuple):
 
 def language_of(text: str, among: tuple[str, ...] = ()) -> Guess:
     """The likeliest of the languages; among: codes to choose from, none: all 97 that the model knows."""
-    sample = text if len(text) <= 2 * _ENOUGH else f"{text[:_ENOUGH]}\n{text[-_ENOUGH:]}"
-    code, probability = _identifier(among).classify(sample)
+    code, probability = _identifier(among).classify(_sample(text))
     return Guess(str(code), float(probability))
 
 
 def probability_of(code: str, text: str, among: tuple[str, ...]) -> float:
     """How probable a language is, of those to choose from; 0 where it is none of them."""
-    ranked = _identifier(tuple(sorted({*among, code}))).rank(text[: 2 * _ENOUGH])
+    ranked = _identifier(tuple(sorted({*among, code}))).rank(_sample(text))
     return next((float(probability) for other, probability in ranked if other == code), 0.0)
+
+
+def _sample(text: str) -> str:
+    return text if len(text) <= 2 * _ENOUGH else f"{text[:_ENOUGH]}\n{text[-_ENOUGH:]}"
 
 
 @cache

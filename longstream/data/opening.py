@@ -48,32 +48,28 @@ def unpacked(raw: io.RawIOBase, suffix: str = "") -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
 
 
-class _Unzipped(gzip.GzipFile):
-    """Closes the file that it reads, which its parent leaves open."""
+class _Closing(io.BufferedIOBase):
+    """Closes the file that it unpacks, which Python's own readers leave open."""
 
+    inner: io.RawIOBase
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self.inner.close()
+
+
+class _Unzipped(_Closing, gzip.GzipFile):
     def __init__(self, raw: io.RawIOBase) -> None:
+        self.inner = raw
         super().__init__(fileobj=cast(BinaryIO, raw))
-        self._raw = raw
-
-    def close(self) -> None:
-        try:
-            super().close()
-        finally:
-            self._raw.close()
 
 
-class _Bunzipped(bz2.BZ2File):
-    """The same of the other kind."""
-
+class _Bunzipped(_Closing, bz2.BZ2File):
     def __init__(self, raw: io.RawIOBase) -> None:
+        self.inner = raw
         super().__init__(cast(BinaryIO, raw))
-        self._inner = raw
-
-    def close(self) -> None:
-        try:
-            super().close()
-        finally:
-            self._inner.close()
 
 
 class Told(io.RawIOBase):

@@ -16,6 +16,7 @@ from heapq import heappush, heappushpop
 
 from longstream.data.personal import scrubbed
 from longstream.data.records import Document, Item, Rejected
+from longstream.draws import weighted
 from longstream.errors import InvalidInput
 from longstream.ids import digest
 
@@ -144,13 +145,8 @@ def _refusal(text: str, preparation: Preparation) -> tuple[str, str]:
 
 def _number_of(document: Document, preparation: Preparation) -> int:
     """How many paragraphs are taken: a draw by the text's own hash, the same in every order."""
-    total = sum(preparation.paragraphs.values())
-    point = int(digest("paragraphs", preparation.seed, document.text)[:13], 16) / 16**13 * total
-    for number, share in sorted(preparation.paragraphs.items()):
-        point -= share
-        if point < 0:
-            return number
-    return max(preparation.paragraphs)
+    shares = dict(sorted(preparation.paragraphs.items()))
+    return weighted(shares, "paragraphs", preparation.seed, document.text)
 
 
 def _drawn(items: Iterable[Item], preparation: Preparation) -> Iterator[Item]:

@@ -19,7 +19,7 @@ class Encoding:
         """Raises InvalidInput if folder holds no fast tokenizer."""
         self.tokenizer = load_tokenizer(folder)
         self._encoder = TokenEncoder(self.tokenizer)
-        self.suffix = _suffix(self.tokenizer)
+        self.suffix = ending_of(self.tokenizer)
         # A fast tokenizer keeps its settings in shared state and fails where two threads change them.
         self._lock = Lock()
 
@@ -68,7 +68,7 @@ def load_tokenizer(folder: Path) -> Any:
         raise InvalidInput(f"no tokenizer can be loaded from {folder}: {first_line(error)}") from error
 
 
-def _suffix(tokenizer: Any) -> list[int]:
+def ending_of(tokenizer: Any) -> list[int]:
     """What the tokenizer puts last, which an encoder is to see (T5: EOS) and a decoder is not."""
     plain = list(tokenizer("a", add_special_tokens=False)["input_ids"])
     framed = list(tokenizer("a", add_special_tokens=True)["input_ids"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 
 import pytest
 from hypothesis import given
@@ -89,9 +88,17 @@ def test_words_stand_between_spaces_and_hold_a_letter_or_digit(text: str, expect
 
 
 @pytest.mark.parametrize(
-    "text", ["A bird sang. " * 150_000, "\n" * 500_000, "(" * 300_000, "word. " * 200_000, "! " * 300_000]
+    ("text", "number"),
+    [
+        ("A bird sang. " * 150_000, 150_000),
+        ("\n" * 500_000, 0),
+        ("(" * 300_000, 0),
+        ("word. " * 200_000, None),
+        ("! " * 300_000, None),
+    ],
 )
-def test_a_text_of_megabytes_is_counted_in_time_that_grows_with_it(text: str) -> None:
-    began = time.process_time()
-    sentences(text)
-    assert time.process_time() - began < 20
+def test_a_text_of_megabytes_is_counted_before_a_test_times_out(text: str, number: int | None) -> None:
+    """In time that grows with its square these would take hours."""
+    counted = sentences(text).number
+    assert number in (None, counted)
+    assert counted <= 300_000

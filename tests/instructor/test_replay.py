@@ -11,16 +11,22 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
+from longstream.data import Document
 from longstream_instructor.cleaning import clean
-from longstream_instructor.consistency import POOL_SHARE, Pool, repeated
+from longstream_instructor.commands.screening import INCONSISTENT, REPEATED, Screened, Screening
 from longstream_instructor.quality import REASONS, Limits, assess
+from longstream_instructor.styles import Style
+from longstream_instructor.writer import Written
 from tests.support import faq
 
 KEPT = "kept"
+RANK_SHARE = 0.035
+"""As docs/instruct.md gives it to `--max-rank-share`."""
 GENERIC = "Write a detailed text about the topic of interest."
 
 
@@ -29,9 +35,24 @@ def answers() -> tuple[str, ...]:
     return tuple(entry.answer for entry in faq.pool())
 
 
-@cache
-def pool() -> Pool:
-    return Pool(answers())
+def document(answer: str) -> Document:
+    return Document(source_index=0, text=answer, source="faq")
+
+
+def replied(answer: str, reply: str, finish: Literal["stop", "length"]) -> Screened:
+    """What the writer makes of a reply, before the instructions of all documents are compared."""
+    instruction = clean(reply, finish)
+    refusal = assess(instruction, answer, Limits(), "en").reason
+    written = Written(
+        instruction="" if refusal else instruction,
+        refusal=refusal,
+        style=Style.QUERY,
+        seed=0,
+        excerpted=False,
+        language="en",
+        prompt_revision="",
+    )
+    return Screened(written=written, plain=written.instruction)
 
 
 def questions() -> list[str]:
@@ -40,15 +61,14 @@ def questions() -> list[str]:
 
 def verdicts(replies: Sequence[str], finish: Literal["stop", "length"] = "stop") -> Counter[str]:
     """What becomes of a reply for each answer: kept, or the reason."""
-    found = Counter[str]()
-    cleaned = [clean(reply, finish) for reply in replies]
-    for number, (instruction, again) in enumerate(zip(cleaned, repeated(cleaned), strict=True)):
-        reason = assess(instruction, answers()[number], Limits(), "en").reason
-        if not reason and pool().share(instruction, number) > POOL_SHARE:
-            reason = "inconsistent"
-        found[reason or ("repeated" if again else KEPT)] += 1
+    done = [
+        (Path("faq"), document(answer), replied(answer, reply, finish))
+        for answer, reply in zip(answers(), replies, strict=True)
+    ]
+    screened = [one.written for _, _, one in Screening(RANK_SHARE).screened(done)]
+    found = Counter((written.refusal or KEPT) for written in screened if written is not None)
     assert found.total() == len(answers())
-    assert set(found) <= {KEPT, "inconsistent", "repeated", *REASONS}
+    assert set(found) <= {KEPT, INCONSISTENT, REPEATED, *REASONS}
     return found
 
 

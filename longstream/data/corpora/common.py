@@ -13,7 +13,6 @@ from longstream.data.opening import opened
 from longstream.data.records import Document, Pair, ReadLimits
 from longstream.data.shapes import Unusable
 from longstream.errors import InvalidInput
-from longstream.ids import digest
 
 D = TypeVar("D", Document, Pair)
 
@@ -53,11 +52,6 @@ def json_records(path: Path, limits: ReadLimits) -> Iterator[tuple[int, bytes | 
         start = file.peek(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] if hasattr(file, "peek") else b""
         records = array_records if start == b"[" else line_records
         yield from records(file, limits.max_record_bytes)
-
-
-def drawn(count: int, *facts: str | int) -> int:
-    """A number below count, by hash of the facts."""
-    return int(digest(*facts)[:13], 16) % count
 
 
 def files_below(path: Path, suffixes: tuple[str, ...]) -> list[Path]:

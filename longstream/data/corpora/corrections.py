@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from longstream.data.containers import Flaw, line_records
-from longstream.data.corpora.common import checked, drawn, json_records
+from longstream.data.corpora.common import checked, json_records
 from longstream.data.opening import opened, plain
 from longstream.data.records import Item, Origin, Pair, ReadLimits
 from longstream.data.shapes import Unusable, decoded, external_id, rejected
+from longstream.draws import one_of
 
 TEMPLATES = (
     "Correct the mistakes in this text.",
@@ -141,7 +142,7 @@ def _joined(sentence: str) -> str:
 def _pair(text: str, right: str, index: int, file: str, origin: Origin) -> Pair:
     if text == right:
         raise Unusable("no_correction", "nothing is corrected in it")
-    number = drawn(len(TEMPLATES), "corrections", origin.seed, text)
+    number = one_of(len(TEMPLATES), "corrections", origin.seed, text)
     return Pair(
         instruction=TEMPLATES[number],
         input=text,

@@ -227,7 +227,7 @@ def _plain(wikitext: str, hidden: frozenset[str]) -> str:
     text = code.strip_code(normalize=True, collapse=True, keep_template_params=False)
     text = _FIRST_MARK.sub("(", _EMPTY_BRACKETS.sub("", text))
     lines = [re.sub(r"[ \t]+", " ", line).strip() for line in text.splitlines()]
-    return re.sub(r"\n{2,}", "\n\n", "\n".join(line for line in _paragraphs(lines))).strip()
+    return re.sub(r"\n{2,}", "\n\n", "\n".join(_paragraphs(lines))).strip()
 
 
 def _paragraphs(lines: list[str]) -> Iterator[str]:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from longstream.data.containers import Flaw
-from longstream.data.corpora.common import checked, drawn, json_records
+from longstream.data.corpora.common import checked, json_records
 from longstream.data.records import Item, Origin, Pair, ReadLimits
 from longstream.data.shapes import Unusable, decoded, external_id, rejected
+from longstream.draws import one_of
 
 LICENCE = "CC-BY-NC-SA-3.0"
 """Of WikiHow's texts, where a record and the caller say nothing."""
@@ -72,11 +73,11 @@ def _pair(record: Mapping[str, Any], index: int, file: str, origin: Origin) -> P
         raise Unusable("missing_field", "title is missing")
     methods = _methods(record)
     facts = (origin.seed, title)
-    name, steps = methods[drawn(len(methods), "wikihow method", *facts)]
+    name, steps = methods[one_of(len(methods), "wikihow method", *facts)]
     introduction = _line(_first(record, ("introduction", "intro", "summary")))
-    number = drawn(len(TEMPLATES), "wikihow template", *facts)
-    body = _possible(BODIES[drawn(3, "wikihow body", *facts)], steps)
-    opens = bool(introduction) and drawn(2, "wikihow introduction", *facts) == 0
+    number = one_of(len(TEMPLATES), "wikihow template", *facts)
+    body = _possible(BODIES[one_of(3, "wikihow body", *facts)], steps)
+    opens = bool(introduction) and one_of(2, "wikihow introduction", *facts) == 0
     n = len(steps)
     told = {"task": _task(title), "n": n, "steps": "step" if n == 1 else "steps"}
     lines = [f"{place}. {_said(step, body)}" for place, step in enumerate(steps, 1)]

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from typing import Literal
 
-from longstream.ids import digest
+from longstream.draws import place
 from longstream_curator.selection import LENGTH_ALONE, Standing
 
 By = Literal["length", "random", "score"]
@@ -28,7 +28,7 @@ def order(by: By, seed: int) -> Order:
         case "length":
             return lambda example_id, score: LENGTH_ALONE
         case "random":
-            return lambda example_id, score: Standing(0, _draw(seed, example_id))
+            return lambda example_id, score: Standing(0, place("draw", seed, example_id))
         case "score":
             return lambda example_id, score: _scored(seed, example_id, score)
 
@@ -52,8 +52,4 @@ def number(value: object) -> float | None:
 
 def _scored(seed: int, example_id: str, value: object) -> Standing | None:
     score = number(value)
-    return None if score is None else Standing(sortable(score), _draw(seed, example_id))
-
-
-def _draw(seed: int, example_id: str) -> int:
-    return int(digest("draw", seed, example_id)[:13], 16)
+    return None if score is None else Standing(sortable(score), place("draw", seed, example_id))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from longstream.ids import digest
+from longstream.draws import of_document, place
 from longstream.pipeline import Split
 from longstream.v1.records_pb2 import Example
 from longstream_curator.selection import Standing
@@ -28,18 +28,10 @@ def part_of(split: Split, example: Example) -> Part:
 
 def part_of_text(split: Split, provenance: Mapping[str, str], response: str) -> Part:
     """Where a text belongs of which this is known."""
-    draw = _draw(split.seed, _document(provenance, response))
+    draw = of_document(split.seed, provenance, response)
     if draw < split.test:
         return "test"
     return "validation" if draw < split.test + split.validation else "train"
-
-
-def _document(provenance: Mapping[str, str], response: str) -> str:
-    """What stands for the source document of a text: what shares it is never divided."""
-    for key in ("cluster", "document"):
-        if name := provenance.get(key):
-            return digest(key, name)
-    return digest("response", response)
 
 
 def held_out(part: Part) -> str:
@@ -49,8 +41,4 @@ def held_out(part: Part) -> str:
 
 def sampled(split: Split, example_id: str) -> Standing:
     """The place in the sample that a release holds of a part: by draw, and not by length."""
-    return Standing(0, int(digest("sample", split.seed, example_id)[:13], 16))
-
-
-def _draw(seed: int, name: str) -> float:
-    return int(digest("split", seed, name)[:13], 16) / 2**52
+    return Standing(0, place("sample", split.seed, example_id))

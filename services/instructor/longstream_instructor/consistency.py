@@ -13,8 +13,6 @@ import snowballstemmer
 
 from longstream_instructor.quality import words
 
-POOL_SHARE = 0.035
-"""Of the pool, how far back an instruction's own document may be found."""
 _STEMMERS = {
     "de": "german",
     "en": "english",
@@ -37,7 +35,6 @@ class Pool:
         stemmer = _STEMMERS.get(language)
         self._stem = snowballstemmer.stemmer(stemmer).stemWords if stemmer else list
         self._index = bm25s.BM25()
-        self._size = len(documents)
         self._index.index([self._stem(words(document)) for document in documents], show_progress=False)
 
     def rank(self, instruction: str, own: int) -> int:
@@ -45,18 +42,3 @@ class Pool:
         known = [word for word in self._stem(words(instruction)) if word in self._index.vocab_dict]
         scores = self._index.get_scores(known)
         return int((scores >= scores[own]).sum())
-
-    def share(self, instruction: str, own: int) -> float:
-        """That place as a share of the pool, of at least one; in a small pool only the first few count."""
-        return self.rank(instruction, own) / self._size
-
-
-def repeated(instructions: Sequence[str]) -> list[bool]:
-    """Which instructions say the same words as one before them: what fits several documents tells none of them."""
-    seen: set[tuple[str, ...]] = set()
-    found = []
-    for instruction in instructions:
-        key = tuple(words(instruction))
-        found.append(key in seen)
-        seen.add(key)
-    return found

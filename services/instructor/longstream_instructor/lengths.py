@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from longstream.ids import digest
+from longstream.draws import one_of, uniform
 from longstream.instructing import Lengths
 from longstream_instructor.counting import sentences, words
-from longstream_instructor.styles import share
 
 BRIEF_BELOW = 3
 DETAILED_ABOVE = 10
@@ -91,13 +90,13 @@ class LengthInfo:
 
 def length_info(answer: str, example_id: str, language: str, wish: Lengths, seed: int) -> LengthInfo | None:
     """Draw what the instruction of an answer tells; None for most. Every draw is a hash of seed and example."""
-    if language not in PHRASES or share("length", seed, example_id) >= wish.share:
+    if language not in PHRASES or uniform("length", seed, example_id) >= wish.share:
         return None
     found = None
-    if share("length kind", seed, example_id) >= wish.exact:
+    if uniform("length kind", seed, example_id) >= wish.exact:
         found = _vague(answer)
     if found is None:
-        found = _exact(answer, share("length unit", seed, example_id) < 0.5)
+        found = _exact(answer, uniform("length unit", seed, example_id) < 0.5)
     if found is None:
         return None
     kind, number = found
@@ -105,8 +104,8 @@ def length_info(answer: str, example_id: str, language: str, wish: Lengths, seed
     return LengthInfo(
         kind=kind,
         number=number,
-        before=share("length place", seed, example_id) < wish.before,
-        template=int(digest("length template", seed, example_id)[:8], 16) % len(phrases) + 1,
+        before=uniform("length place", seed, example_id) < wish.before,
+        template=one_of(len(phrases), "length template", seed, example_id) + 1,
     )
 
 

@@ -26,7 +26,7 @@ from longstream_instructor.metrics import InstructorMetrics
 from longstream_instructor.refining import REFINED, Answer
 from longstream_instructor.streaming import Stream
 from longstream_instructor.styles import Style
-from longstream_instructor.tasks import Done, Worker, refinement, section, sections_of, with_length
+from longstream_instructor.tasks import Done, TaskRunner, refinement, section, sections_of, with_length
 
 
 class InstructorService(InstructorServiceServicer):
@@ -49,7 +49,7 @@ class InstructorService(InstructorServiceServicer):
         """
         self._model = model
         self._pipelines = pipelines
-        self._worker = Worker(model, timeout_s)
+        self._tasks = TaskRunner(model, timeout_s)
         self._metrics = metrics
         self._in_flight = in_flight
 
@@ -68,7 +68,7 @@ class InstructorService(InstructorServiceServicer):
         """Write the row of a task, accepted or refused. Raises InvalidInput, or what the model raises."""
         task = parse(SelectedTask, record)
         instruct, refine = sections_of(task)
-        done = self._worker.do(task.example, instruct, refine)
+        done = self._tasks.do(task.example, instruct, refine)
         self._metrics.done(done)
         return [self._output(task, done.row(task.example, self._model.identity))]
 
@@ -117,7 +117,7 @@ class InstructorService(InstructorServiceServicer):
         refine = refine.model_copy(update={"seed": request.seed})
         answer = Answer(instruction=request.instruction, input=request.input, response=request.response)
         answer_id = digest("answer", request.instruction, request.input, request.response)
-        refined = self._worker.refiner.refine(answer, answer_id, refine, time_left_s(context))
+        refined = self._tasks.refiner.refine(answer, answer_id, refine, time_left_s(context))
         self._metrics.refined(refined)
         identity = self._model.identity
         return pb.RefineResponse(
@@ -135,7 +135,7 @@ class InstructorService(InstructorServiceServicer):
         instruct = instruct.model_copy(update={"seed": request.seed})
         document_id = digest("document", request.document)
         style = _style(request.style) if request.style else None
-        written = self._worker.writer.write(request.document, document_id, instruct, timeout_s, style)
+        written = self._tasks.writer.write(request.document, document_id, instruct, timeout_s, style)
         written, info = with_length(written, request.document, document_id, instruct)
         done = Done(written=written, refined=None, refine=None, info=info)
         self._metrics.done(done)

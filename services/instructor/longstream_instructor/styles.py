@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 
+from longstream.draws import weighted
 from longstream.errors import InvalidInput
-from longstream.ids import digest
 
 
 class Style(StrEnum):
@@ -34,15 +34,5 @@ def style_of(seed: int, document_id: str, weights: Mapping[Style, float] = PAPER
     total = sum(weights.values())
     if unknown or min(weights.values(), default=0) < 0 or not 0 < total < float("inf"):
         raise InvalidInput(f"style weights must be positive shares of {', '.join(Style)}", field="styles")
-    point = share("style", seed, document_id) * total
-    drawn = [style for style in Style if weights.get(style, 0) > 0]
-    for style in drawn[:-1]:
-        point -= weights[style]
-        if point < 0:
-            return style
-    return drawn[-1]
-
-
-def share(*facts: str | int) -> float:
-    """A uniform draw from [0, 1) by hash of the facts."""
-    return int(digest(*facts)[:13], 16) / 16**13
+    shares = {style: weights[style] for style in Style if weights.get(style, 0) > 0}
+    return weighted(shares, "style", seed, document_id)

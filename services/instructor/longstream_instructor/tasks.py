@@ -44,7 +44,7 @@ class Done:
         return row
 
 
-class Worker:
+class TaskRunner:
     """Does tasks with one language model; may be called from many threads."""
 
     def __init__(self, model: LanguageModel, timeout_s: float) -> None:

@@ -104,6 +104,7 @@ class _Asked:
     limit_s: Callable[[], float]
     _known: str = field(init=False)
     _asking: Asking = field(init=False)
+    _revision: str = field(init=False)
     _shown: Shown = field(init=False)
     _limits: Limits = field(init=False)
     _spent: list[Completion] = field(default_factory=list)
@@ -114,6 +115,7 @@ class _Asked:
         self._limits = overridden(Limits(), self.task.limits, "instruct.limits")
         self._known = _language(self.document)
         self._asking = ASKINGS[_wording(self.task.language, self._known)]
+        self._revision = prompt_revision(self._asking)
         room = Room(
             context_tokens=self.model.context_tokens,
             reply_tokens=self.task.max_tokens,
@@ -167,7 +169,7 @@ class _Asked:
             seed=seed,
             excerpted=self._shown.excerpted,
             language=self._asking.language,
-            prompt_revision=prompt_revision(self._asking),
+            prompt_revision=self._revision,
             score=score,
         )
 

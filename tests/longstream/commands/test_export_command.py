@@ -25,6 +25,7 @@ ROWS: list[dict[str, Any]] = [
         "source": source,
         "source_index": index,
         "split": "test" if rank == 4 else "train",
+        "style": "query" if rank == 2 else "",
     }
     for rank, source, index in ((3, "a", 7), (1, "b", 2), (2, "a", None), (4, "b", 1), (5, "a", 0))
 ]
@@ -72,6 +73,19 @@ def test_alpaca_and_sharegpt_are_arrays(shell: Shell, tmp_path: Path) -> None:
     assert made[0]["conversations"][0] == {"from": "human", "value": "Ask.\n\nThis."}
     assert shell("export", "--output", str(out), "--split", "validation") == 0
     assert json.loads(out.read_text()) == []
+
+
+def test_longforms_records_tell_how_the_instruction_came_about(shell: Shell, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    assert shell("export", "--format", "longform", "--output", str(out)) == 0
+    first, second, *_ = lines(out)
+    assert first == {"input": "Ask.\n\nThis.", "output": "\u00e9" * 8, "source": "b", "subset": "pair"}
+    assert second == {
+        "input": "Ask.",
+        "output": "\u00e9" * 7,
+        "source": "a",
+        "subset": "reverse instruction (query)",
+    }
 
 
 def test_the_order_of_the_sources_can_be_had_back(shell: Shell, tmp_path: Path) -> None:

@@ -72,16 +72,14 @@ def engine(args: argparse.Namespace, remembered: Remembered) -> Iterator[Languag
     """The model, ready. Its replies outlive a crash; they go when the block ends well, unless --cache names a file."""
     if args.in_flight < 1:
         raise InvalidInput("--in-flight must be at least 1", field="--in-flight")
+    if args.json and args.output == STDOUT:
+        raise InvalidInput("--json and --output - would both write to standard output", field="--json")
     if args.cache is None and args.output == STDOUT:
         raise InvalidInput("--output - needs --cache FILE, to keep replies in", field="--cache")
     path = args.cache or Path(f"{args.output}.replies")
-    store = ReplyStore(path, _STORE_BYTES)
-    model = RememberingModel(
-        open_model(_url(args.model), load(EngineOptions, ENGINE_PREFIX, os.environ)),
-        store,
-        remembered.add,
-        trusted=True,
-    )
+    asked = open_model(_url(args.model), load(EngineOptions, ENGINE_PREFIX, os.environ))
+    store = ReplyStore(path, _STORE_BYTES)  # only now: a model that is refused leaves no file behind
+    model = RememberingModel(asked, store, remembered.add, trusted=True)
     try:
         _wait(model)
         yield model

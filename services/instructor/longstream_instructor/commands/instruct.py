@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from longstream.commands.preparing import add_preparation, preparation_of
 from longstream.commands.terminal import TerminalLine
 from longstream.data import Document, Item, Pair, Rejected
-from longstream.data.whole import STDOUT, whole
 from longstream.errors import InvalidInput, SuiteError
 from longstream.ids import digest
 from longstream.instructing import Instruct
 from longstream.llm.types import EngineIdentity, LanguageModel
 from longstream_instructor.commands.account import Account
 from longstream_instructor.commands.engine import add_engine, engine, steadily
-from longstream_instructor.commands.inputs import about, add_inputs, items, line
+from longstream_instructor.commands.inputs import about, add_inputs, items, line, opened, opened_file, tell
 from longstream_instructor.commands.screening import Screened, Screening
 from longstream_instructor.commands.sections import add_sampling, numbers, section_from, styles
 from longstream_instructor.commands.together import in_order
@@ -93,14 +91,12 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Write them; 2 if there were documents and none got an instruction, else 0."""
-    if args.json and args.output == STDOUT:
-        raise InvalidInput("--json and --output - would both write to standard output", field="--json")
     task = _task(args)
     account, terminal = Account(WRITTEN), TerminalLine(sys.stderr)
     screening = Screening(args.max_rank_share)
     with engine(args, account.remembered) as model, ExitStack() as files:
-        output = _opened(args.output, files)
-        refused = _opened(str(args.refused), files) if args.refused is not None else None
+        output = opened(args, files)
+        refused = opened_file(args.refused, files) if args.refused is not None else None
         work = _Work(model, Writer(model, args.timeout), task)
         for path, item, one in screening.screened(_done(args, work)):
             _tell(account, path, item, one)
@@ -112,8 +108,7 @@ def run(args: argparse.Namespace) -> int:
                 target.write(line(fields))
             terminal.show(account.line)
         terminal.clear()
-    out = sys.stderr if args.output == STDOUT else sys.stdout
-    print(json.dumps(account.document()) if args.json else account.text(), file=out)
+    tell(args, account)
     return 0 if account.outcomes[WRITTEN] or account.outcomes[CAME_WITH_ONE] or not account.read else 2
 
 
@@ -211,9 +206,3 @@ def _made(written: Written, info: LengthInfo | None, who: EngineIdentity, task: 
         "model": who.model,
         "model_revision": who.revision,
     }
-
-
-def _opened(output: str, files: ExitStack) -> TextIO:
-    if output == STDOUT:
-        return sys.stdout
-    return files.enter_context(files.enter_context(whole(Path(output))).open("w", encoding="utf-8"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,14 +13,13 @@ from typing import Any
 from longstream.commands.terminal import TerminalLine
 from longstream.data import Document, Item, Pair, Rejected
 from longstream.data.preparing import Preparation
-from longstream.data.whole import STDOUT, whole
 from longstream.errors import InvalidInput, SuiteError
 from longstream.ids import digest
 from longstream.instructing import Refine
 from longstream.llm.types import EngineIdentity, LanguageModel
 from longstream_instructor.commands.account import Account
 from longstream_instructor.commands.engine import add_engine, engine, steadily
-from longstream_instructor.commands.inputs import about, add_inputs, items, line
+from longstream_instructor.commands.inputs import about, add_inputs, items, line, opened, tell
 from longstream_instructor.commands.sections import add_sampling, numbers, section_from
 from longstream_instructor.commands.together import in_order
 from longstream_instructor.refining import REFINED, Answer, Refined, Refiner, refine_revision
@@ -63,15 +61,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Refine them; 2 if there were records and none was a pair, else 0."""
-    if args.json and args.output == STDOUT:
-        raise InvalidInput("--json and --output - would both write to standard output", field="--json")
     task = _task(args)
     account, terminal = Account(REFINED), TerminalLine(sys.stderr)
     with engine(args, account.remembered) as model, ExitStack() as files:
-        output = sys.stdout
-        if args.output != STDOUT:
-            draft = files.enter_context(whole(Path(args.output)))
-            output = files.enter_context(draft.open("w", encoding="utf-8"))
+        output = opened(args, files)
         work = _Work(model, Refiner(model, args.timeout), task)
         for (path, item), refined in in_order(
             items(args, Preparation(seed=args.seed)), work.do, args.in_flight
@@ -85,8 +78,7 @@ def run(args: argparse.Namespace) -> int:
                 output.write(line(_fields(item, refined, task, model.identity)))
             terminal.show(account.line)
         terminal.clear()
-    out = sys.stderr if args.output == STDOUT else sys.stdout
-    print(json.dumps(account.document()) if args.json else account.text(), file=out)
+    tell(args, account)
     pairs = account.outcomes.total() - account.outcomes[NO_INSTRUCTION]
     return 0 if pairs or not account.read else 2
 
