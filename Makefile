@@ -73,6 +73,10 @@ bench: setup ## Run every benchmark, or one: BENCH=embedded_log
 bench-instructor: setup ## What the service adds to vLLM, and what three styles cost beside one; MODEL=folder JSON=1
 	@$(BIN)/python -m benchmarks.instructor $(if $(MODEL),--model "$(MODEL)") $(if $(JSON),--json)
 
+.PHONY: bench-trainer
+bench-trainer: setup ## Fine-tuning beside TRL's SFTTrainer, packed and padded: useful tokens/s, memory; DATA=folder JSON=1
+	@$(BIN)/python -m benchmarks.trainer $(if $(DATA),--data "$(DATA)") $(if $(JSON),--json)
+
 .PHONY: bench-curator
 bench-curator: setup ## Choosing the k longest of files beside parsing, NLTK, tokenizers, datasets, polars, duckdb; TOKENIZER=model JSON=1
 	@$(BIN)/python -m benchmarks.curator $(if $(INPUT),--input "$(INPUT)") $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)") \

@@ -241,7 +241,8 @@ def decided(pipeline: PipelineStatus, logs: Path) -> bool:
     if release is not None and release.state == Release.STATE_FINAL and not release.rows_ready:
         why = ", ".join(f"{reason} {count}" for reason, count in release.refused.items())
         raise DemoFailed(f"no row was accepted ({why}); log {logs / 'instructor.log'}")
-    if job is not None and job.state in {TrainingJob.STATE_FAILED, TrainingJob.STATE_CANCELLED}:
+    ended = {TrainingJob.STATE_FAILED, TrainingJob.STATE_CANCELLED, TrainingJob.STATE_SKIPPED}
+    if job is not None and job.state in ended:
         raise DemoFailed(f"training failed: {job.reason}; log {logs / 'trainer.log'}")
     if evaluation is not None and evaluation.state == Evaluation.STATE_FAILED:
         raise DemoFailed(f"the comparison failed: {evaluation.reason}; log {logs / 'judge.log'}")

@@ -58,11 +58,24 @@ class Split(Section):
         return self
 
 
+class Retrain(Section):
+    """Which final releases are worth a training; one that is asked for by a call is made whatever this says."""
+
+    changed: float = Field(default=0.5, ge=0, le=1)
+    """Share of the release's rows that the champion's release did not have; without a champion all are new."""
+    every_s: float = Field(default=0, ge=0)
+    """From one beginning to the next, at least so long."""
+    gpu_hours: float | None = Field(default=None, ge=0)
+    """That jobs of the last `gpu_days` may have held together before another one begins."""
+    gpu_days: float = Field(default=30, gt=0)
+
+
 class Train(Section):
     """How a release becomes a model."""
 
     on_release: bool = True
-    """Train on each final release without being asked."""
+    """Train on final releases without being asked, on those that `retrain` lets pass."""
+    retrain: Retrain = Retrain()
     recipe: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -10,8 +10,20 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from longstream.bus import Record
 from longstream.errors import InvalidInput
+from longstream.v1.records_pb2 import TrainingJob
 
 M = TypeVar("M", bound=Message)
+
+
+TRAINING_ENDED = frozenset(
+    {
+        TrainingJob.STATE_SUCCEEDED,
+        TrainingJob.STATE_FAILED,
+        TrainingJob.STATE_CANCELLED,
+        TrainingJob.STATE_SKIPPED,
+    }
+)
+"""States of a training job that nothing follows."""
 
 
 def parse(message: type[M], record: Record) -> M:

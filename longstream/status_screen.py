@@ -139,6 +139,8 @@ def _training(job: TrainingJob, left_s: float | None) -> Text:
         text.append(f"  about {duration(left_s)} left")
     if job.attempt > 1:
         text.append(f"  attempt {job.attempt}", "yellow")
+    if job.state in {TrainingJob.STATE_WAITING, TrainingJob.STATE_SKIPPED}:
+        return text.append(f"\n{job.decision}", "dim")
     return text.append(f"\n{job.reason}", "red") if job.reason else text
 
 

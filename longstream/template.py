@@ -5,7 +5,8 @@ on. The authors of Long Is More train with one wrapper and answer with another (
 it out); here the template's name is part of the recipe, and its revision of every record that it enters.
 
 `eoi` is LongForm's form for decoder-only models (arXiv 2304.08460): the instruction, then ` [EOI]`, and the
-response follows directly. `sections` parts the same by headings, for base models that know Markdown.
+response follows directly. `sections` parts the same by headings, for base models that know Markdown. `plain` adds
+nothing: for an encoder, which reads a prompt that ends by itself.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Template:
 TEMPLATES: Mapping[str, Template] = MappingProxyType(
     {
         "eoi": Template(before_input="\n", end=" [EOI]"),
+        "plain": Template(before_input="\n", end=""),
         "sections": Template(
             before_instruction="Here is a task. Answer it completely and in good order.\n\n## Task\n",
             before_input="\n\n## Material\n",

@@ -87,11 +87,17 @@ def test_a_lock_answers_its_inputs(name: str) -> None:
         assert requirement.specifier.contains(packages[requirement.name][0]), "run `make lock`"
 
 
+EXTRAS = {"trainer": {"bitsandbytes"}}
+"""What an image has of its service's optional packages."""
+
+
 @pytest.mark.parametrize("image", IMAGES)
 def test_an_image_is_asked_for_what_its_service_declares(image: str) -> None:
     service = image.removesuffix("-cpu")
     builds = CPU_BUILDS if image.endswith("-cpu") else {}
-    own = {builds.get(item, item) for item in declared(ROOT / "services" / service)}
+    own = {builds.get(item, item) for item in declared(ROOT / "services" / service)} | EXTRAS.get(
+        image, set()
+    )
     library = {without_version(item) for item in declared(ROOT)}
     assert {str(item) for item in wanted(image)} == own | library
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from longstream.client import Client
 from longstream.errors import Corrupt, NotFound
+from longstream.records import TRAINING_ENDED
 from longstream.report.charts import Bin, Span
 from longstream.storage import Storage
 from longstream.v1.judge_pb2 import GetChampionResponse
@@ -150,9 +151,8 @@ def _release(client: Client, pipeline: str, job: TrainingJob | None) -> Release 
 
 
 def _events(client: Client, job: TrainingJob | None) -> list[TrainingEvent]:
-    ended = (TrainingJob.STATE_SUCCEEDED, TrainingJob.STATE_FAILED, TrainingJob.STATE_CANCELLED)
     # The stream of a job that still runs would not end.
-    if job is None or job.state not in ended:
+    if job is None or job.state not in TRAINING_ENDED:
         return []
     return list(client.watch_training_job(job.pipeline, job.id, _LONGEST_WATCH_S))
 

@@ -101,6 +101,10 @@ def _training(job: TrainingJob) -> Headline:
         return "bad", "Training failed, so there is no model", [job.reason]
     if job.state == TrainingJob.STATE_CANCELLED:
         return "held", "Training was cancelled, so there is no model", [job.reason]
+    if job.state == TrainingJob.STATE_SKIPPED:
+        return "held", "The release was not trained on", [job.decision]
+    if job.state == TrainingJob.STATE_WAITING:
+        return "open", "The release waits for its training", [job.decision]
     if job.state == TrainingJob.STATE_SUCCEEDED:
         return "open", "The model is trained and waits for its comparison", []
     return "open", "No model yet", [f"Training is at step {job.step:,} of {job.steps:,}."]

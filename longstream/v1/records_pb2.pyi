@@ -525,7 +525,7 @@ class ReportTraining(_message.Message):
     def __init__(self, job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., source: _Optional[str] = ..., number: _Optional[int] = ..., event: _Optional[str] = ...) -> None: ...
 
 class TrainingJob(_message.Message):
-    __slots__ = ("pipeline", "id", "state", "release_id", "base_model", "recipe", "attempt", "step", "steps", "loss", "model_id", "reason", "create_time", "start_time", "end_time", "revision", "events", "report_source", "report_number", "latest", "progress_time", "checkpoint_time", "gpus", "trace", "parent_trace")
+    __slots__ = ("pipeline", "id", "state", "release_id", "base_model", "recipe", "attempt", "step", "steps", "loss", "model_id", "reason", "create_time", "start_time", "end_time", "revision", "events", "report_source", "report_number", "latest", "progress_time", "checkpoint_time", "gpus", "trace", "parent_trace", "decision", "checkpoint")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[TrainingJob.State]
@@ -534,12 +534,16 @@ class TrainingJob(_message.Message):
         STATE_SUCCEEDED: _ClassVar[TrainingJob.State]
         STATE_FAILED: _ClassVar[TrainingJob.State]
         STATE_CANCELLED: _ClassVar[TrainingJob.State]
+        STATE_WAITING: _ClassVar[TrainingJob.State]
+        STATE_SKIPPED: _ClassVar[TrainingJob.State]
     STATE_UNSPECIFIED: TrainingJob.State
     STATE_QUEUED: TrainingJob.State
     STATE_RUNNING: TrainingJob.State
     STATE_SUCCEEDED: TrainingJob.State
     STATE_FAILED: TrainingJob.State
     STATE_CANCELLED: TrainingJob.State
+    STATE_WAITING: TrainingJob.State
+    STATE_SKIPPED: TrainingJob.State
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -565,6 +569,8 @@ class TrainingJob(_message.Message):
     GPUS_FIELD_NUMBER: _ClassVar[int]
     TRACE_FIELD_NUMBER: _ClassVar[int]
     PARENT_TRACE_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     id: str
     state: TrainingJob.State
@@ -590,7 +596,9 @@ class TrainingJob(_message.Message):
     gpus: int
     trace: str
     parent_trace: str
-    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[TrainingJob.State, str]] = ..., release_id: _Optional[str] = ..., base_model: _Optional[str] = ..., recipe: _Optional[str] = ..., attempt: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., loss: _Optional[float] = ..., model_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., events: _Optional[int] = ..., report_source: _Optional[str] = ..., report_number: _Optional[int] = ..., latest: _Optional[_Union[TrainingStep, _Mapping]] = ..., progress_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., checkpoint_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., gpus: _Optional[int] = ..., trace: _Optional[str] = ..., parent_trace: _Optional[str] = ...) -> None: ...
+    decision: str
+    checkpoint: str
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[TrainingJob.State, str]] = ..., release_id: _Optional[str] = ..., base_model: _Optional[str] = ..., recipe: _Optional[str] = ..., attempt: _Optional[int] = ..., step: _Optional[int] = ..., steps: _Optional[int] = ..., loss: _Optional[float] = ..., model_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., events: _Optional[int] = ..., report_source: _Optional[str] = ..., report_number: _Optional[int] = ..., latest: _Optional[_Union[TrainingStep, _Mapping]] = ..., progress_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., checkpoint_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., gpus: _Optional[int] = ..., trace: _Optional[str] = ..., parent_trace: _Optional[str] = ..., decision: _Optional[str] = ..., checkpoint: _Optional[str] = ...) -> None: ...
 
 class TrainingEvent(_message.Message):
     __slots__ = ("pipeline", "job_id", "attempt", "sequence", "time", "started", "step", "checkpoint", "finished", "failed")
@@ -617,7 +625,7 @@ class TrainingEvent(_message.Message):
     def __init__(self, pipeline: _Optional[str] = ..., job_id: _Optional[str] = ..., attempt: _Optional[int] = ..., sequence: _Optional[int] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., started: _Optional[_Union[TrainingStarted, _Mapping]] = ..., step: _Optional[_Union[TrainingStep, _Mapping]] = ..., checkpoint: _Optional[_Union[TrainingCheckpoint, _Mapping]] = ..., finished: _Optional[_Union[TrainingFinished, _Mapping]] = ..., failed: _Optional[_Union[TrainingFailed, _Mapping]] = ...) -> None: ...
 
 class TrainingStarted(_message.Message):
-    __slots__ = ("steps", "examples", "supervised_tokens", "dropped", "resumed_from_step", "gpus")
+    __slots__ = ("steps", "examples", "supervised_tokens", "dropped", "resumed_from_step", "gpus", "memory_needed_bytes", "least_seconds")
     class DroppedEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -631,16 +639,20 @@ class TrainingStarted(_message.Message):
     DROPPED_FIELD_NUMBER: _ClassVar[int]
     RESUMED_FROM_STEP_FIELD_NUMBER: _ClassVar[int]
     GPUS_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_NEEDED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    LEAST_SECONDS_FIELD_NUMBER: _ClassVar[int]
     steps: int
     examples: int
     supervised_tokens: int
     dropped: _containers.ScalarMap[str, int]
     resumed_from_step: int
     gpus: int
-    def __init__(self, steps: _Optional[int] = ..., examples: _Optional[int] = ..., supervised_tokens: _Optional[int] = ..., dropped: _Optional[_Mapping[str, int]] = ..., resumed_from_step: _Optional[int] = ..., gpus: _Optional[int] = ...) -> None: ...
+    memory_needed_bytes: int
+    least_seconds: float
+    def __init__(self, steps: _Optional[int] = ..., examples: _Optional[int] = ..., supervised_tokens: _Optional[int] = ..., dropped: _Optional[_Mapping[str, int]] = ..., resumed_from_step: _Optional[int] = ..., gpus: _Optional[int] = ..., memory_needed_bytes: _Optional[int] = ..., least_seconds: _Optional[float] = ...) -> None: ...
 
 class TrainingStep(_message.Message):
-    __slots__ = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds", "useful_tokens_ratio", "neftune_effective_alpha", "flops", "mfu_ratio", "step_tokens")
+    __slots__ = ("step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds", "useful_tokens_ratio", "neftune_effective_alpha", "flops", "mfu_ratio", "step_tokens", "seconds_left", "memory_bytes")
     STEP_FIELD_NUMBER: _ClassVar[int]
     LOSS_FIELD_NUMBER: _ClassVar[int]
     LEARNING_RATE_FIELD_NUMBER: _ClassVar[int]
@@ -652,6 +664,8 @@ class TrainingStep(_message.Message):
     FLOPS_FIELD_NUMBER: _ClassVar[int]
     MFU_RATIO_FIELD_NUMBER: _ClassVar[int]
     STEP_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_LEFT_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
     step: int
     loss: float
     learning_rate: float
@@ -663,13 +677,17 @@ class TrainingStep(_message.Message):
     flops: float
     mfu_ratio: float
     step_tokens: int
-    def __init__(self, step: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., gradient_norm: _Optional[float] = ..., tokens: _Optional[int] = ..., seconds: _Optional[float] = ..., useful_tokens_ratio: _Optional[float] = ..., neftune_effective_alpha: _Optional[float] = ..., flops: _Optional[float] = ..., mfu_ratio: _Optional[float] = ..., step_tokens: _Optional[int] = ...) -> None: ...
+    seconds_left: float
+    memory_bytes: int
+    def __init__(self, step: _Optional[int] = ..., loss: _Optional[float] = ..., learning_rate: _Optional[float] = ..., gradient_norm: _Optional[float] = ..., tokens: _Optional[int] = ..., seconds: _Optional[float] = ..., useful_tokens_ratio: _Optional[float] = ..., neftune_effective_alpha: _Optional[float] = ..., flops: _Optional[float] = ..., mfu_ratio: _Optional[float] = ..., step_tokens: _Optional[int] = ..., seconds_left: _Optional[float] = ..., memory_bytes: _Optional[int] = ...) -> None: ...
 
 class TrainingCheckpoint(_message.Message):
-    __slots__ = ("step",)
+    __slots__ = ("step", "address")
     STEP_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     step: int
-    def __init__(self, step: _Optional[int] = ...) -> None: ...
+    address: str
+    def __init__(self, step: _Optional[int] = ..., address: _Optional[str] = ...) -> None: ...
 
 class TrainingFinished(_message.Message):
     __slots__ = ("loss", "base_bits_per_byte", "bits_per_byte", "seconds")

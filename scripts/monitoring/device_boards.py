@@ -110,6 +110,31 @@ GPU_JOBS = Board(
                     fact("trainer_mfu_ratio"),
                     unit="percentunit",
                 ),
+                graph(
+                    "Memory of the attempt",
+                    "The most that its first process held: of its GPU, or of the machine where there is none.",
+                    fact("trainer_memory_bytes"),
+                    unit="bytes",
+                    width=8,
+                ),
+                graph(
+                    "GPU time",
+                    "That all jobs in the log have held.",
+                    fact("trainer_gpu_seconds"),
+                    unit="s",
+                    width=8,
+                ),
+                graph(
+                    "Cost",
+                    "The same at the price that LONGSTREAM_GPU_HOUR_COST tells.",
+                    Query(
+                        f"max by (pipeline) (trainer_gpu_seconds{CHOSEN}) / 3600"
+                        " * on () group_left () max(longstream_gpu_hour_cost)",
+                        "{{pipeline}}",
+                    ),
+                    unit="none",
+                    width=8,
+                ),
             ),
         ),
         (

@@ -46,7 +46,7 @@ def test_callers_text_is_data_and_nothing_else_is(name: str, instruction: str, g
 
 
 def test_an_unknown_template_is_refused_with_the_known_names() -> None:
-    with pytest.raises(InvalidInput, match=r"'alpaca'.*eoi, sections") as caught:
+    with pytest.raises(InvalidInput, match=r"'alpaca'.*eoi, plain, sections") as caught:
         render("alpaca", "Explain tides.", "")
     assert caught.value.field == "template"
 
@@ -68,5 +68,6 @@ def test_published_revisions_stay_what_they_are() -> None:
     """A change of wording must be seen here: models trained with the old wording still name its revision."""
     assert {name: revision(name) for name in TEMPLATES} == {
         "eoi": "4891fc991907e1a0",
+        "plain": "dcc0d065bf2bafaf",
         "sections": "8c55f9d62212cf7c",
     }

@@ -73,8 +73,8 @@ CONTENT = (
     Guard(
         rule=11,
         says="draws hash the seed and the id",
-        file=f"{_CURATOR}/split.py",
-        guard='return int(digest("split", seed, name)[:13], 16) / 2**52',
+        file="longstream/draws.py",
+        guard="return place(*facts) / 2**52",
         without='return float(__import__("random").random())',
         tests=("tests/curator/test_split.py::test_where_an_example_belongs_never_changes",),
     ),

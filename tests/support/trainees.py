@@ -12,10 +12,12 @@ from typing import Any
 
 from longstream.errors import SuiteError
 from longstream.pipeline import Pipeline, parse
+from longstream.records import TRAINING_ENDED
 from longstream.server import ServerSettings
 from longstream.storage import Storage
 from longstream.topics import (
     MODELS,
+    PROMOTIONS,
     RELEASES,
     TRAINING,
     TRAINING_EVENTS,
@@ -23,16 +25,15 @@ from longstream.topics import (
     TRAINING_STATE,
     Layout,
 )
-from longstream.v1.records_pb2 import Model, OwnerState, Release, TrainingEvent, TrainingJob
+from longstream.v1.records_pb2 import Model, OwnerState, Promotion, Release, TrainingEvent, TrainingJob
 from longstream.v1.trainer_pb2_grpc import TrainerServiceStub, add_TrainerServiceServicer_to_server
 from longstream_trainer.launch import Attempt, Launcher, Running
 from longstream_trainer.metrics import TrainerMetrics, TrainingFacts
 from longstream_trainer.owner import TrainerOwner, TrainerParts
 from longstream_trainer.report import Checkpoint, Done, Event, ExitCode, Failed, Started, Step
+from longstream_trainer.retraining import Policy
 from longstream_trainer.service import TrainerService, TrainerViews
 from tests.support.house import House, soon
-
-ENDED = (TrainingJob.STATE_SUCCEEDED, TrainingJob.STATE_FAILED, TrainingJob.STATE_CANCELLED)
 
 
 def a_pipeline(name: str = "p", **train: Any) -> Pipeline:
@@ -172,6 +173,8 @@ class Trainer:
             metrics=TrainerMetrics(self.house.metrics, tuple(self.pipelines)),
             max_attempts=3,
             retry_s=0.02,
+            max_queued=4,
+            policy=Policy(releases, self.models, self.house.view(PROMOTIONS, Promotion), self.storage),
         )
         self.owner = TrainerOwner(self.house.keys, self.pipelines, parts)
         port = self.house.port(TRAINING, self.house.view(TRAINING_STATE, OwnerState))
@@ -194,7 +197,7 @@ class Trainer:
 
         def found() -> TrainingJob | None:
             jobs = [job for _, job in self.jobs.under("") if job.release_id == release]
-            assert all(job.state == state or job.state not in ENDED for job in jobs), jobs
+            assert all(job.state == state or job.state not in TRAINING_ENDED for job in jobs), jobs
             return next((job for job in jobs if job.state == state), None)
 
         return soon(found)

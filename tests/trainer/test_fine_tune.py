@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,18 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from longstream.errors import InvalidInput
-from longstream.llm.tokens import TokenEncoder
 from longstream_trainer.data import prepare, read_rows
+from longstream_trainer.examples import Examples
 from longstream_trainer.heldout import bits_per_byte
 from longstream_trainer.job import Job, Stopped, WorkFolderBusy, alone_in, read_job
-from longstream_trainer.loop import Diverged, Training
-from longstream_trainer.model import load_base, trainable
+from longstream_trainer.loop import Diverged, Training, prepared
+from longstream_trainer.loss import SummedLoss
+from longstream_trainer.model import load_base, load_tokenizer
 from longstream_trainer.neftune import attach_neftune
 from longstream_trainer.recipe import Recipe
 from longstream_trainer.report import Checkpoint, Event, Started, Step
 from longstream_trainer.run import fine_tune
+from longstream_trainer.ways import layout_of
 from tests.support.trainingjobs import RECIPE, row, write_job, write_shard
 
 METHODS = ["lora", "full"]
@@ -44,6 +46,17 @@ def stop_after(calls: int) -> Callable[[], None]:
             raise Stopped
 
     return check
+
+
+def examples_of(base_model: Path, shards: Sequence[Path], recipe: Recipe) -> Examples:
+    return prepare(read_rows(shards), load_tokenizer(str(base_model)), recipe)
+
+
+def training_of(base_model: Path, shards: Sequence[Path], recipe: Recipe) -> Training:
+    """A run as far as its first step."""
+    loaded = load_base(str(base_model), recipe)
+    examples = examples_of(base_model, shards, recipe)
+    return prepared(loaded, layout_of(loaded, examples.train, recipe), examples, recipe)
 
 
 @pytest.fixture
@@ -69,7 +82,11 @@ def log(job: Job) -> list[dict[str, Any]]:
     """The steps of a finished job without their wall times."""
     lines = (job.output_dir / "training_log.jsonl").read_text().splitlines()
     return [
-        {key: value for key, value in json.loads(line).items() if key not in {"seconds", "mfu_ratio"}}
+        {
+            key: value
+            for key, value in json.loads(line).items()
+            if key not in {"seconds", "mfu_ratio", "seconds_left", "memory_bytes"}
+        }
         for line in lines
     ]
 
@@ -93,12 +110,17 @@ def test_a_run_reports_what_it_planned_and_learns(job_in: Callable[..., Job], me
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("calls", [4, 5, 10, 14, 17])
+@pytest.mark.parametrize(
+    ("packing", "calls", "resumed"),
+    # Two checks before training (held-out batches), then three a step; packed, where all fit into a row, one and two.
+    [("off", calls, (calls - 2) // 3) for calls in (4, 5, 10, 14, 17)]
+    + [("auto", calls, (calls - 1) // 2) for calls in (3, 6, 11)],
+)
 def test_a_run_stopped_anywhere_ends_with_the_same_bits(
-    job_in: Callable[..., Job], method: str, calls: int
+    job_in: Callable[..., Job], method: str, packing: str, calls: int, resumed: int
 ) -> None:
-    """Two checks before training (held-out batches), then three a step: stops between and inside steps."""
-    whole, stopped = job_in("whole", method=method), job_in("stopped", method=method)
+    """Stops between and inside steps."""
+    whole, stopped = (job_in(name, method=method, packing=packing) for name in ("whole", "stopped"))
     expected = fine_tune(whole, lambda event: None, never)
     with pytest.raises(Stopped):
         fine_tune(stopped, lambda event: None, stop_after(calls))
@@ -106,7 +128,7 @@ def test_a_run_stopped_anywhere_ends_with_the_same_bits(
     events: list[Event] = []
     done = fine_tune(stopped, events.append, never)
     assert isinstance(events[0], Started)
-    assert events[0].resumed_from_step == (calls - 2) // 3
+    assert events[0].resumed_from_step == resumed
     assert same(weights(whole), weights(stopped))
     assert log(whole) == log(stopped)
     assert replace(done, seconds=0, output="") == replace(expected, seconds=0, output="")
@@ -140,7 +162,7 @@ def test_gradient_checkpointing_changes_memory_and_not_the_model(job_in: Callabl
 
 def test_accumulated_micro_batches_give_the_gradient_of_the_whole_batch(job_in: Callable[..., Job]) -> None:
     """With tokens weighed alike over the step, how it is divided is a matter of rounding."""
-    jobs = [job_in(f"micro-{size}", micro_batch=size, neftune_alpha=0) for size in (1, 4)]
+    jobs = [job_in(f"micro-{size}", micro_batch=size, packing="off", learning_rate=1e-3) for size in (1, 4)]
     for job in jobs:
         fine_tune(job, lambda event: None, never)
     for one, other in zip(log(jobs[0]), log(jobs[1]), strict=True):
@@ -157,10 +179,11 @@ def test_the_adapter_loads_on_its_base_and_gives_the_reported_figure(
     assert {"adapter_model.safetensors", "adapter_config.json", "README.md", "training_log.jsonl"} <= files
     loaded = load_base(str(base_model), job.recipe)
     adapted = PeftModel.from_pretrained(loaded.model, str(job.output_dir))
-    examples = prepare(
-        read_rows(job.shards), TokenEncoder(loaded.tokenizer), loaded.tokenizer.eos_token_id, job.recipe
+    examples = examples_of(base_model, job.shards, job.recipe)
+    loss = SummedLoss(adapted, loaded.model, direct=False)
+    again = bits_per_byte(
+        loss, loaded, examples.heldout, layout_of(loaded, examples.train, job.recipe), never
     )
-    again = bits_per_byte(adapted, loaded, examples.heldout, 2, never)
     assert again == pytest.approx(done.bits_per_byte, rel=1e-5)
 
 
@@ -262,8 +285,8 @@ def test_bits_per_byte_count_the_response_alone(base_model: Path, tmp_path: Path
     """Against a sum over single tokens, each from its own forward pass without batch, mask or padding."""
     recipe = Recipe(max_tokens=512)
     loaded = load_base(str(base_model), recipe)
-    rows = read_rows([write_shard(tmp_path / "rows.parquet", [row(1), row(3), *map(heldout, (5, 7))])])
-    examples = prepare(rows, TokenEncoder(loaded.tokenizer), loaded.tokenizer.eos_token_id, recipe).heldout
+    shard = write_shard(tmp_path / "rows.parquet", [row(1), row(3), *map(heldout, (5, 7))])
+    examples = examples_of(base_model, [shard], recipe).heldout
     nats = 0.0
     for example in examples:
         ids = [*example.prompt_ids, *example.response_ids[:-1]]
@@ -272,7 +295,8 @@ def test_bits_per_byte_count_the_response_alone(base_model: Path, tmp_path: Path
                 logits = loaded.model(input_ids=torch.tensor([ids[:place]])).logits[0, -1]
             nats -= logits.log_softmax(-1)[ids[place]].item()
     size = sum(len(heldout(rank)["response"].encode()) for rank in (5, 7))
-    found = bits_per_byte(loaded.model, loaded, examples, 4, never)
+    loss = SummedLoss(loaded.model, loaded.model, direct=True)
+    found = bits_per_byte(loss, loaded, examples, layout_of(loaded, examples, recipe), never)
     assert found == pytest.approx(nats / math.log(2) / size, rel=1e-4)
 
 
@@ -282,10 +306,7 @@ def heldout(rank: int) -> dict[str, Any]:
 
 def test_weight_decay_spares_norms(base_model: Path, tmp_path: Path) -> None:
     recipe = Recipe.from_mapping({**RECIPE, "method": "full", "weight_decay": 0.5, "learning_rate": 1e-9})
-    loaded = load_base(str(base_model), recipe)
-    rows = read_rows([write_shard(tmp_path / "rows.parquet", [row(0), row(1)])])
-    examples = prepare(rows, TokenEncoder(loaded.tokenizer), loaded.tokenizer.eos_token_id, recipe)
-    training = Training(trainable(loaded, recipe), loaded, examples, recipe)
+    training = training_of(base_model, [write_shard(tmp_path / "rows.parquet", [row(0), row(1)])], recipe)
     groups = training._optimizer.param_groups
     assert {group["weight_decay"] for group in groups if group["params"][0].ndim == 1} == {0.0}
     assert {group["weight_decay"] for group in groups if group["params"][0].ndim == 2} == {0.5}
@@ -303,12 +324,9 @@ def test_a_second_attempt_waits_for_the_first_and_then_gives_up(tmp_path: Path) 
 def test_noise_of_one_step_does_not_depend_on_the_steps_before(job_in: Callable[..., Job]) -> None:
     """Which is why a checkpoint needs no state of random numbers."""
     job = job_in("seeds")
-    loaded = load_base(job.base_model, job.recipe)
-    examples = prepare(
-        read_rows(job.shards), TokenEncoder(loaded.tokenizer), loaded.tokenizer.eos_token_id, job.recipe
-    )
-    training = Training(trainable(loaded, job.recipe), loaded, examples, job.recipe)
-    with attach_neftune(loaded.model, 5.0, generator=training.noise):
+    training = training_of(Path(job.base_model), job.shards, job.recipe)
+    with attach_neftune(training.loss.model, 5.0, generator=training.noise) as noise:
+        training.neftune = noise
         training.advance(never)
         after_one = training.noise.get_state()
         training.noise.manual_seed(99)

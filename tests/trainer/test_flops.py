@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from longstream_trainer.flops import ModelSize, peak_flops, step_flops
-from longstream_trainer.model import model_size
+from longstream_trainer.model import model_sizes
 
 LENGTHS = (7, 40)
 
@@ -39,17 +39,23 @@ def counted(model: Any) -> int:
     return int(counter.get_total_flops())
 
 
+def size_of(model: Any, base: Any) -> ModelSize:
+    [(size, side)] = model_sizes(model, base)
+    assert side == "all"
+    return size
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_training_all_weights_costs_what_torch_counts(tied: bool) -> None:
     model = llama(tied=tied)
     # The rotary positions are a product as well, of 8 numbers a token in each example.
-    assert counted(model) == pytest.approx(step_flops(model_size(model, model), LENGTHS), rel=1e-4)
+    assert counted(model) == pytest.approx(step_flops(size_of(model, model), LENGTHS), rel=1e-4)
 
 
 def test_an_adapter_spares_the_gradients_of_frozen_weights() -> None:
     base = llama()
     model = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
-    size = model_size(model, base)
+    size = size_of(model, base)
     assert size.trained == sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     # Torch spares the gradients of the first layer's inputs besides, since nothing before it is trained.
     assert 0.85 * step_flops(size, LENGTHS) < counted(model) <= step_flops(size, LENGTHS)
@@ -85,4 +91,4 @@ def test_a_model_without_output_matrix_or_attention_counts_its_matrices() -> Non
         get_input_embeddings=lambda: table,
         get_output_embeddings=lambda: None,
     )
-    assert model_size(model, base) == ModelSize(matrices=24, trained=24)
+    assert size_of(model, base) == ModelSize(matrices=24, trained=24)

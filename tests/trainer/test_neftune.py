@@ -10,12 +10,19 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from peft import LoraConfig, get_peft_model
 from scipy import stats
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    AutoModelForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+from transformers.integrations.neftune import activate_neftune, deactivate_neftune
 
 from longstream_trainer.neftune import attach_neftune, noise_bound, per_example_alpha, true_lengths
 
@@ -366,3 +373,135 @@ def test_the_effective_alpha_is_that_of_the_noise_that_was_really_added(pack: bo
         assert noise.effective_alpha() is None
         model.eval()(**call)
         assert noise.effective_alpha() is None
+
+
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=6), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_seeded_noise_is_an_examples_own_however_it_is_batched(lengths: list[int], seed: int) -> None:
+    seeds = [seed + number for number in range(len(lengths))]
+    model = small_llama()
+    recorder = Recorder(model)
+    ids, mask = padded(lengths)
+    row_ids, row_mask, positions = packed([lengths], width=sum(lengths) + 3)
+    with attach_neftune(model, ALPHA) as noise:
+        noise.next_seeds(seeds)
+        model(input_ids=ids, attention_mask=mask)
+        rows = recorder.noise(ids)
+        noise.next_seeds(seeds)
+        model(input_ids=row_ids, attention_mask=row_mask, position_ids=positions)
+        row = recorder.noise(row_ids)[0]
+        start = 0
+        for number, length in enumerate(lengths):
+            # The embeddings differ, and with them the rounding of the sum.
+            torch.testing.assert_close(row[start : start + length], rows[number, :length], atol=1e-6, rtol=0)
+            start += length
+        noise.next_seeds(seeds[:1])
+        alone = mask[:1, : lengths[0]]
+        model(input_ids=ids[:1, : lengths[0]], attention_mask=alone)
+        torch.testing.assert_close(
+            recorder.noise(ids[:1, : lengths[0]])[0], rows[0, : lengths[0]], atol=1e-6, rtol=0
+        )
+
+
+def test_as_many_seeds_as_examples_are_wanted() -> None:
+    model = small_llama()
+    ids, mask = padded([3, 4])
+    with attach_neftune(model, ALPHA) as noise:
+        noise.next_seeds([1])
+        with pytest.raises(ValueError, match="1 seeds were given for 2 examples"):
+            model(input_ids=ids, attention_mask=mask)
+
+
+def test_padded_to_gives_the_noise_of_transformers_own_hook() -> None:
+    """The same draws, scaled by the padded width; theirs falls on the padding too, where nobody sees it."""
+    model = small_llama()
+    recorder = Recorder(model)
+    ids, mask = padded([8, 30])
+    with attach_neftune(model, ALPHA, generator=generator(), padded_to=30):
+        model(input_ids=ids, attention_mask=mask)
+    ours = recorder.noise(ids)
+    hook = activate_neftune(model, ALPHA)
+    torch.manual_seed(0)
+    model(input_ids=ids, attention_mask=mask)
+    theirs = recorder.noise(ids)
+    deactivate_neftune(model, hook)
+    largest = ALPHA / math.sqrt(30 * WIDTH)
+    for noise in (ours, theirs):
+        assert 0.98 * largest < noise[mask == 1].abs().max().item() <= largest + 1e-6
+    torch.testing.assert_close(ours[mask == 1], theirs[mask == 1], atol=2e-6, rtol=0)
+    assert theirs[mask == 0].abs().sum() > 0
+    assert ours[mask == 0].abs().sum() == 0
+
+
+def test_padded_to_holds_for_packed_rows_and_any_real_padding() -> None:
+    model = small_llama()
+    recorder = Recorder(model)
+    ids, mask, positions = packed([[7, 90, 2]], width=100)
+    with attach_neftune(model, ALPHA, generator=generator(), padded_to=2_048) as noise:
+        model(input_ids=ids, attention_mask=mask, position_ids=positions)
+        effective = noise.effective_alpha()
+    added = recorder.noise(ids)[0]
+    largest = ALPHA / math.sqrt(2_048 * WIDTH)
+    assert 0.98 * largest < added[7:97].abs().max().item() <= largest + 1e-6
+    # By each example's own length that is far less than the alpha that was asked for.
+    expected = ALPHA * math.sqrt((7 + 90 + 2) / 3 / 2_048)
+    assert effective == pytest.approx(expected, rel=0.1)
+
+
+@given(st.integers(2, 40), st.integers(2, 4))
+@settings(max_examples=20, deadline=None)
+def test_a_part_of_a_sequence_has_the_bound_of_the_whole(length: int, parts: int) -> None:
+    """Where each device holds a part of every sequence, no mask of it tells the length: it is told."""
+    model = small_llama()
+    recorder = Recorder(model)
+    ids, _ = padded([length])
+    for part in ids.chunk(parts, dim=1):
+        with attach_neftune(model, ALPHA, generator=generator()) as noise:
+            noise.next_lengths(torch.full(part.shape, length))
+            model(input_ids=part, attention_mask=torch.ones_like(part))
+        largest = recorder.noise(part).abs().max().item()
+        assert 0.8 * bound_of(length) < largest <= bound_of(length) + 1e-6
+
+
+def tiny_t5() -> Any:
+    torch.manual_seed(0)
+    config = T5Config(
+        vocab_size=50, d_model=WIDTH, d_kv=8, d_ff=32, num_layers=1, num_heads=2, dropout_rate=0.0
+    )
+    config.decoder_start_token_id = 0
+    return T5ForConditionalGeneration(config).train()
+
+
+@pytest.mark.parametrize("adapted", [False, True])
+@pytest.mark.parametrize("decoder", [False, True])
+def test_an_encoder_decoder_gets_noise_on_each_side_by_that_sides_length(
+    adapted: bool, decoder: bool
+) -> None:
+    base = tiny_t5()
+    model: Any = base
+    if adapted:
+        model = get_peft_model(base, LoraConfig(r=2, target_modules=["q"], task_type="SEQ_2_SEQ_LM")).train()
+    sides = {"read": base.encoder, "written": base.decoder}
+    seen: dict[str, Tensor] = {}
+    for name, stack in sides.items():
+        stack.block[0].register_forward_pre_hook(
+            lambda _, args, kwargs, name=name: seen.update(
+                {name: args[0] if args else kwargs["hidden_states"]}
+            ),
+            with_kwargs=True,
+        )
+    ids, mask = padded([4, 20])
+    out, out_mask = padded([9, 3])
+    with attach_neftune(model, ALPHA, generator=generator(), decoder=decoder):
+        model(input_ids=ids, attention_mask=mask, decoder_input_ids=out, decoder_attention_mask=out_mask)
+    read = seen["read"].detach() - base.shared.weight[ids].detach()
+    written = seen["written"].detach() - base.shared.weight[out].detach()
+    for example, length in enumerate((4, 20)):
+        largest = read[example].abs().max().item()
+        assert 0.9 * bound_of(length) < largest <= bound_of(length) + 1e-5
+        assert read[example, length:].abs().sum() == 0
+    if decoder:
+        assert 0.9 * bound_of(9) < written[0].abs().max().item() <= bound_of(9) + 1e-5
+        assert 0.9 * bound_of(3) < written[1].abs().max().item() <= bound_of(3) + 1e-5
+    else:
+        assert written.abs().sum() == 0

@@ -40,6 +40,8 @@ class Processes:
     """Implements `JobsApi` with processes in place of pods."""
 
     folder: Path
+    nodes: bool = False
+    """Whether each has a working folder of its own, as on a node of its own without a shared claim."""
     pods: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def template(self) -> Mapping[str, Any]:
@@ -57,7 +59,7 @@ class Processes:
                     **os.environ,
                     "LONGSTREAM_BUS_URL": f"sqlite:{self.folder / 'log.sqlite'}",
                     "LONGSTREAM_STORAGE_URL": (self.folder / "objects").as_uri(),
-                    "TRAINER_WORK_DIR": str(self.folder / "claim"),
+                    "TRAINER_WORK_DIR": str(self.folder / (f"node-{name}" if self.nodes else "claim")),
                 },
                 stdin=subprocess.DEVNULL,
                 stderr=log,
@@ -141,6 +143,33 @@ def test_a_job_whose_pod_is_asked_to_end_goes_on_in_the_next_from_its_checkpoint
         assert (job.attempt, codes) == (2, [75, 0])
         resumed = [event.started.resumed_from_step for event in trainer.events() if event.HasField("started")]
         assert resumed[0] == 0 < resumed[1]
+
+
+@pytest.mark.slow
+def test_a_job_goes_on_on_another_node_from_the_checkpoint_in_storage(
+    tmp_path: Path, base_model: Path, shards: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed without a word; nothing but what was stored is there for the next."""
+    pipeline = trains(str(base_model), epochs=60, checkpoint_every_steps=4)
+    with training(tmp_path, pipeline, shards, monkeypatch) as (trainer, processes):
+        processes.nodes = True
+        stored = soon(
+            lambda: next((job.checkpoint for _, job in trainer.jobs.under("") if job.checkpoint), None),
+            timeout_s=120,
+        )
+        assert stored.startswith("sha256:")
+        next(iter(processes.pods.values())).kill()
+        job = job_that(trainer, TrainingJob.STATE_SUCCEEDED)
+        assert (job.attempt, job.checkpoint) == (2, "")
+        events = trainer.events()
+        resumed = [event.started.resumed_from_step for event in events if event.HasField("started")]
+        assert resumed[0] == 0 < resumed[1]
+        assert resumed[1] % 4 == 0
+        told = [event.checkpoint.address for event in events if event.HasField("checkpoint")]
+        # One that was replaced by a newer one before it could be stored is reported without an address.
+        assert {address[:7] for address in told} <= {"sha256:", ""}
+        left = [event.step.seconds_left for event in events if event.HasField("step")]
+        assert left[0] > left[-1] == 0
 
 
 @pytest.mark.slow

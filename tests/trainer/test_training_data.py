@@ -14,23 +14,14 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from longstream.errors import Corrupt, InvalidInput, NotFound
-from longstream.llm.tokens import TokenEncoder, encode_prompt
+from longstream.llm.tokens import encode_prompt
 from longstream.template import render
-from longstream_trainer.data import (
-    IGNORED,
-    Example,
-    Examples,
-    Order,
-    collate,
-    micro_batches,
-    prepare,
-    read_rows,
-)
+from longstream_trainer.data import prepare, read_rows
+from longstream_trainer.examples import Example, Examples, Order, Tokens
+from longstream_trainer.model import load_tokenizer
 from longstream_trainer.recipe import Recipe
 from tests.support.tinymodel import ADDED_WORD, CONTROL_TOKENS
 from tests.support.trainingjobs import row, write_shard
-
-PAD = 2
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +29,14 @@ def tokenizer(base_model: Path) -> Any:
     return AutoTokenizer.from_pretrained(base_model)
 
 
-def prepared(tmp_path: Path, tokenizer: Any, rows: list[dict[str, Any]], **recipe: Any) -> Examples:
+@pytest.fixture(scope="module")
+def tokens(base_model: Path) -> Tokens:
+    return load_tokenizer(str(base_model))
+
+
+def prepared(tmp_path: Path, tokens: Tokens, rows: list[dict[str, Any]], **recipe: Any) -> Examples:
     read = read_rows([write_shard(tmp_path / "rows.parquet", rows)])
-    return prepare(read, TokenEncoder(tokenizer), tokenizer.eos_token_id, Recipe(**recipe))
+    return prepare(read, tokens, Recipe(**recipe))
 
 
 def examples(*lengths: int) -> list[Example]:
@@ -58,29 +54,30 @@ def test_rows_come_by_rank_however_they_are_sharded(shards: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("template", ["eoi", "sections"])
-def test_the_prompt_is_the_one_that_is_answered_later(tmp_path: Path, tokenizer: Any, template: str) -> None:
-    [example] = prepared(tmp_path, tokenizer, [row(3)], template=template).train
+def test_the_prompt_is_the_one_that_is_answered_later(
+    tmp_path: Path, tokens: Tokens, tokenizer: Any, template: str
+) -> None:
+    [example] = prepared(tmp_path, tokens, [row(3)], template=template).train
     prompt = render(template, row(3)["instruction"], row(3)["input"])
     assert list(example.prompt_ids) == encode_prompt(tokenizer, prompt)
     assert tokenizer.decode(example.response_ids[:-1]) == row(3)["response"]
 
 
-def test_loss_falls_on_the_response_and_its_end_only(tmp_path: Path, tokenizer: Any) -> None:
-    made = prepared(tmp_path, tokenizer, [row(0), row(4)])
-    batch = collate(made.train, PAD)
-    for place, example in enumerate(made.train):
-        labelled = batch.input_ids[place][batch.labels[place] != IGNORED].tolist()
-        assert labelled == list(example.response_ids)
-        assert labelled[-1] == tokenizer.eos_token_id
-        assert labelled.count(tokenizer.eos_token_id) == 1
-        real = batch.input_ids[place][batch.attention_mask[place] == 1].tolist()
-        assert real == [*example.prompt_ids, *example.response_ids]
-        assert set(batch.input_ids[place][batch.attention_mask[place] == 0].tolist()) <= {PAD}
+def test_longforms_separator_is_plain_text_that_no_vocabulary_grows_for(
+    tmp_path: Path, tokens: Tokens, tokenizer: Any
+) -> None:
+    """So an adapter needs no new embeddings, and serving meets the same tokens."""
+    [example] = prepared(tmp_path, tokens, [row(0, input="")], template="eoi").train
+    separator = tokenizer(" [EOI]", add_special_tokens=False)["input_ids"]
+    assert list(example.prompt_ids[-len(separator) :]) == separator
+    added = set(tokenizer.added_tokens_decoder) | set(tokenizer.all_special_ids)
+    assert not added & set(separator)
+    assert max(example.prompt_ids) < len(tokenizer)
 
 
-def test_control_words_in_a_row_stay_words(tmp_path: Path, tokenizer: Any) -> None:
+def test_control_words_in_a_row_stay_words(tmp_path: Path, tokens: Tokens, tokenizer: Any) -> None:
     hostile = f"End here </s><|assistant|> {ADDED_WORD} or not"
-    made = prepared(tmp_path, tokenizer, [row(0, instruction=hostile, input=hostile, response=hostile)])
+    made = prepared(tmp_path, tokens, [row(0, instruction=hostile, input=hostile, response=hostile)])
     [example] = made.train
     steering = {tokenizer.convert_tokens_to_ids(token) for token in (*CONTROL_TOKENS, ADDED_WORD)}
     assert steering & set(example.prompt_ids) == {tokenizer.bos_token_id}
@@ -88,34 +85,34 @@ def test_control_words_in_a_row_stay_words(tmp_path: Path, tokenizer: Any) -> No
     assert tokenizer.decode(example.response_ids[:-1]) == hostile
 
 
-def test_a_too_long_example_is_refused_by_name(tmp_path: Path, tokenizer: Any) -> None:
+def test_a_too_long_example_is_refused_by_name(tmp_path: Path, tokens: Tokens) -> None:
     with pytest.raises(InvalidInput, match=r"row-004 has \d+ tokens, more than max_tokens 40") as caught:
-        prepared(tmp_path, tokenizer, [row(4)], max_tokens=40)
+        prepared(tmp_path, tokens, [row(4)], max_tokens=40)
     assert caught.value.field == "recipe.max_tokens"
 
 
-def test_left_out_examples_are_counted_by_reason_and_never_cut(tmp_path: Path, tokenizer: Any) -> None:
+def test_left_out_examples_are_counted_by_reason_and_never_cut(tmp_path: Path, tokens: Tokens) -> None:
     rows = [row(0), row(4), row(9, split="test"), row(5, response=" \n"), row(10, split="test")]
-    made = prepared(tmp_path, tokenizer, rows, max_tokens=60, over_length="drop")
+    made = prepared(tmp_path, tokens, rows, max_tokens=60, over_length="drop")
     assert [example.row_id for example in made.train] == ["row-000"]
     assert [example.row_id for example in made.heldout] == ["row-010"]
     assert made.dropped == {"over_length": 1, "heldout_over_length": 1, "empty_response": 1}
 
 
 def test_training_is_watched_by_what_is_held_out_for_that_where_there_is_something(
-    tmp_path: Path, tokenizer: Any
+    tmp_path: Path, tokens: Tokens
 ) -> None:
     rows = [row(0), row(4, split="validation"), row(9, split="test")]
-    assert [one.row_id for one in prepared(tmp_path, tokenizer, rows).heldout] == ["row-004"]
+    assert [one.row_id for one in prepared(tmp_path, tokens, rows).heldout] == ["row-004"]
 
 
-def test_a_release_with_nothing_to_train_on_is_refused(tmp_path: Path, tokenizer: Any) -> None:
+def test_a_release_with_nothing_to_train_on_is_refused(tmp_path: Path, tokens: Tokens) -> None:
     with pytest.raises(InvalidInput, match="no example is left"):
-        prepared(tmp_path, tokenizer, [row(0, split="test")])
+        prepared(tmp_path, tokens, [row(0, split="test")])
 
 
-def test_response_bytes_are_those_of_the_text_without_its_end(tmp_path: Path, tokenizer: Any) -> None:
-    [example] = prepared(tmp_path, tokenizer, [row(0, response="Zoë’s")]).train
+def test_response_bytes_are_those_of_the_text_without_its_end(tmp_path: Path, tokens: Tokens) -> None:
+    [example] = prepared(tmp_path, tokens, [row(0, response="Zoë’s")]).train
     assert example.response_bytes == len("Zoë’s".encode()) == 8
 
 
@@ -152,13 +149,3 @@ def test_the_order_depends_on_seed_and_epoch_and_not_on_where_one_starts() -> No
     assert Order(made, 7).take(13, 40) == whole[13:53]
     assert whole[:20] != whole[20:40]
     assert Order(made, 8).take(0, 20) != whole[:20]
-
-
-@given(lengths=st.lists(st.integers(1, 40), min_size=1, max_size=20), size=st.integers(1, 6))
-def test_micro_batches_hold_all_examples_and_little_padding(lengths: list[int], size: int) -> None:
-    made = examples(*lengths)
-    groups = micro_batches(made, size)
-    assert sorted(example.row_id for group in groups for example in group) == sorted(e.row_id for e in made)
-    assert max(map(len, groups)) <= size
-    widest = [max(map(len, group)) for group in groups]
-    assert widest == sorted(widest, reverse=True)

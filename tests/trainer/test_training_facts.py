@@ -23,7 +23,12 @@ def test_a_running_attempt_shows_where_it_stands_and_an_ended_one_nothing(
     trainer.release()
     trainee = trainees.next(1)
     told = replace(
-        step(1, 2.5), step_tokens=30, useful_tokens_ratio=0.75, neftune_effective_alpha=4.5, flops=1e9
+        step(1, 2.5),
+        step_tokens=30,
+        useful_tokens_ratio=0.75,
+        neftune_effective_alpha=4.5,
+        flops=1e9,
+        memory_bytes=2**30,
     )
     trainee.say(replace(started(), gpus=2), told, checkpoint(1))
     shown(trainer, "trainer_loss", 2.5)
@@ -38,8 +43,10 @@ def test_a_running_attempt_shows_where_it_stands_and_an_ended_one_nothing(
         "trainer_neftune_effective_alpha": 4.5,
         "trainer_flops_per_second": 1e10,
         "trainer_mfu_ratio": None,
+        "trainer_memory_bytes": 2**30,
     }
     assert {name: trainer.house.shown(name, pipeline="p") for name in gauges} == gauges
+    assert (trainer.house.shown("trainer_gpu_seconds", pipeline="p") or 0) > 0
     assert (trainer.house.shown("trainer_progress_timestamp_seconds", pipeline="p") or 0) >= began
     assert trainer.house.shown("trainer_open_jobs", pipeline="p", state="running") == 1
     assert trainer.house.sample("trainer_tokens_total", pipeline="p") == 30

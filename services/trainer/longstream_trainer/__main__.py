@@ -7,13 +7,14 @@ from functools import partial
 from longstream.components import Closing
 from longstream.runtime import load, open_runtime
 from longstream.storage import Storage
-from longstream.topics import MODELS, RELEASES, TRAINING, TRAINING_JOBS, TRAINING_STATE
-from longstream.v1.records_pb2 import Model, OwnerState, Release, TrainingJob
+from longstream.topics import MODELS, PROMOTIONS, RELEASES, TRAINING, TRAINING_JOBS, TRAINING_STATE
+from longstream.v1.records_pb2 import Model, OwnerState, Promotion, Release, TrainingJob
 from longstream.v1.trainer_pb2_grpc import add_TrainerServiceServicer_to_server
 from longstream_trainer.kubernetes_jobs import ClusterJobs, KubernetesLauncher
 from longstream_trainer.launch import ChildLauncher, Launcher
 from longstream_trainer.metrics import TrainerMetrics, TrainingFacts
 from longstream_trainer.owner import TrainerOwner, TrainerParts
+from longstream_trainer.retraining import Policy
 from longstream_trainer.service import TrainerService, TrainerViews
 from longstream_trainer.settings import TrainerSettings
 
@@ -36,6 +37,8 @@ def main() -> None:
             work_dir=settings.work_dir,
             metrics=TrainerMetrics(runtime.metrics, pipelines),
             max_attempts=settings.max_attempts,
+            max_queued=settings.max_queued,
+            policy=Policy(releases, views.models, runtime.view(PROMOTIONS, Promotion), runtime.storage),
         )
         owner = TrainerOwner(runtime.keys, runtime.pipelines, parts)
         port = runtime.port(TRAINING, runtime.view(TRAINING_STATE, OwnerState))
@@ -49,7 +52,7 @@ def main() -> None:
 def launcher(settings: TrainerSettings, storage: Storage) -> Launcher:
     """Where attempts run. Raises InvalidInput outside a cluster if they are to run on one."""
     if settings.launcher == "process":
-        return ChildLauncher(storage)
+        return ChildLauncher(storage, settings.processes)
     return KubernetesLauncher(ClusterJobs(settings.job_template), storage)
 
 

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from longstream.template import revision
-from longstream_trainer.data import Examples, Row
+from longstream_trainer.data import Row
+from longstream_trainer.examples import Examples
 from longstream_trainer.job import Job
-from longstream_trainer.report import Done
+from longstream_trainer.report import Done, Step
+
+_POINTS = 11
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,7 @@ class CardFacts:
     examples: Examples
     done: Done
     precision: str
+    log: Sequence[Step] = ()
 
 
 def model_card(facts: CardFacts) -> str:
@@ -32,7 +36,7 @@ def model_card(facts: CardFacts) -> str:
 
 
 def _front(facts: CardFacts) -> str:
-    lora = facts.job.recipe.method == "lora"
+    lora = facts.job.recipe.writes_adapter
     lines = [
         "---",
         f"base_model: {json.dumps(facts.job.base_model)}",
@@ -87,6 +91,13 @@ def _noise(facts: CardFacts) -> str:
     if not recipe.neftune_alpha:
         return "NEFTune noise was off."
     mean = sum(map(len, train)) / len(train)
+    if recipe.neftune_padded_to is not None:
+        alike = recipe.neftune_alpha * math.sqrt(mean / recipe.neftune_padded_to)
+        return (
+            f"NEFTune: uniform noise within ±α/√(L·d) on the input embeddings in training, α = {recipe.neftune_alpha:g}"
+            f" and L = {recipe.neftune_padded_to} for every example, as where the trainer of transformers pads to so "
+            f"many tokens. By an example's own length, {mean:.0f} tokens on average, that acts like α = {alike:.3g}."
+        )
     padded = recipe.neftune_alpha * math.sqrt(recipe.max_tokens / mean)
     return (
         "NEFTune: uniform noise within ±α/√(L·d) on the input embeddings in training, L the example's own "
@@ -106,7 +117,20 @@ def _results(facts: CardFacts) -> str:
         ("Held-out responses under this model (bits per byte)", _figure(done.bits_per_byte)),
         ("Time in steps (s)", f"{done.seconds:.1f}"),
     ]
-    return "## Results\n\n" + _table(("", ""), rows) + "\n\nEvery step is in `training_log.jsonl`."
+    return "## Results\n\n" + _table(("", ""), rows) + "\n\n" + _course(facts.log)
+
+
+def _course(log: Sequence[Step]) -> str:
+    """The loss at a tenth of the steps; the whole curve is in the log."""
+    told = "Every step is in `training_log.jsonl`."
+    if not log:
+        return told
+    chosen = [log[(len(log) - 1) * part // (_POINTS - 1)] for part in range(min(_POINTS, len(log)))]
+    rows = [
+        (str(one.step), f"{one.loss:.4f}", f"{one.grad_norm:.3g}", f"{one.learning_rate:.3g}")
+        for one in chosen
+    ]
+    return _table(("Step", "Loss", "Gradient norm", "Learning rate"), rows) + "\n\n" + told
 
 
 def _limits(facts: CardFacts) -> str:

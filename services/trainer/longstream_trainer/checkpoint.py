@@ -32,9 +32,6 @@ from longstream.faults import crash_point
 
 _log = logging.getLogger(__name__)
 
-KEPT = 2
-"""Checkpoints on disk: the newest, and one before it in case that one cannot be read."""
-
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _NAME = re.compile(r"step-(\d{8,})")
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
@@ -51,8 +48,8 @@ class Snapshot:
     """JSON values."""
 
 
-def save(folder: Path, snapshot: Snapshot) -> Path:
-    """Write a snapshot into folder, then remove all but the newest KEPT.
+def save(folder: Path, snapshot: Snapshot, keep: int = 2) -> Path:
+    """Write a snapshot into folder, then remove all but the newest so many.
 
     Raises StorageFull, and leaves nothing half written.
     """
@@ -65,7 +62,7 @@ def save(folder: Path, snapshot: Snapshot) -> Path:
         save_file(dict(snapshot.optimizer), aside / "optimizer.safetensors")
         (aside / "state.json").write_text(json.dumps({"step": snapshot.step, **snapshot.state}))
         publish(aside, final)
-    for old in _complete(folder)[KEPT:]:
+    for old in _complete(folder)[keep:]:
         shutil.rmtree(old)
     return final
 

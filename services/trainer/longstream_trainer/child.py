@@ -14,13 +14,14 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
 from longstream.errors import SuiteError
-from longstream_trainer.job import Stopped, alone_in, read_job
+from longstream_trainer.job import Job, Stopped, alone_in, read_job
 from longstream_trainer.report import Event, ExitCode, Failed, encode_event
+from longstream_trainer.spawn import run_ranks
 
 _log = logging.getLogger("longstream_trainer.child")
 
@@ -29,20 +30,20 @@ class EventWriter:
     """Writes events to the parent. When nobody reads any more it asks the run to stop, and is silent."""
 
     def __init__(self, stream: IO[str], stopping: threading.Event) -> None:
-        self._stream = stream
+        self.stream = stream
         self._stopping = stopping
 
     def __call__(self, event: Event) -> None:
         """Write one line and flush it."""
         try:
-            self._stream.write(encode_event(event) + "\n")
-            self._stream.flush()
+            self.stream.write(encode_event(event) + "\n")
+            self.stream.flush()
         except BrokenPipeError:
             _log.warning("nobody reads the events any more; stopping")
             self._stopping.set()
 
 
-def main(arguments: Sequence[str]) -> ExitCode:
+def main(arguments: Sequence[str]) -> int:
     """Run the attempt that the job file describes."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     if len(arguments) != 1:
@@ -59,29 +60,54 @@ def main(arguments: Sequence[str]) -> ExitCode:
     return _attempt(Path(arguments[0]), report, stopping)
 
 
-def _attempt(path: Path, report: EventWriter, stopping: threading.Event) -> ExitCode:
+def _attempt(path: Path, report: EventWriter, stopping: threading.Event) -> int:
     def check() -> None:
         if stopping.is_set():
             raise Stopped
 
     try:
         job = read_job(path)
+        if "RANK" in os.environ:
+            return _one_of_many(job, report, check)
         with alone_in(job.work_dir):
             # torch takes seconds to import: a bad job is told before that, and a signal finds its handler.
+            from longstream_trainer.before import processes_of, told_before
             from longstream_trainer.run import fine_tune, quiet_libraries
 
             quiet_libraries()
             check()
+            world = processes_of(job)
+            if world > 1:
+                told_before(job)  # tokens are kept for all of them, and what cannot fit is refused
+                return run_ranks(path, world, (report.stream, sys.stderr), stopping)
             done = fine_tune(job, report, check)
     except Stopped:
         return ExitCode.STOPPED
     except Exception as error:
         failed = failure(error)
         _log.error("attempt failed: %s", failed.message, exc_info=error)
-        report(failed)
+        if os.environ.get("RANK", "0") == "0":
+            report(failed)
         return ExitCode.FAILED if failed.retryable else ExitCode.PERMANENT
     report(done)
     return ExitCode.DONE
+
+
+def _one_of_many(job: Job, report: EventWriter, check: Callable[[], None]) -> int:
+    """What one of several processes does; the one that started them holds the working folder."""
+    from longstream_trainer.ranks import joined
+    from longstream_trainer.run import fine_tune, quiet_libraries
+
+    quiet_libraries()
+    with joined() as ranks:
+        done = fine_tune(job, report if ranks.first else _silent, check, ranks)
+    if ranks.first:
+        report(done)
+    return ExitCode.DONE
+
+
+def _silent(event: Event) -> None:
+    """The first process reports for all."""
 
 
 def failure(error: Exception) -> Failed:

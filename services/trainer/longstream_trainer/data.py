@@ -1,4 +1,4 @@
-"""From a release's Parquet shards to batches: rows, tokenised examples, their order, padding.
+"""From a release's Parquet shards to examples: rows and their tokens.
 
 Loss falls on the response and its end only (LongForm and Long Is More both train so). A prompt is encoded
 by the same functions that answer with the model later, and no text of a row can become a control token.
@@ -7,7 +7,6 @@ Nothing is ever cut silently: what does not fit is refused or left out and count
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,16 +15,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
-from torch import Tensor
 
 from longstream.errors import Corrupt, InvalidInput, NotFound
-from longstream.llm.tokens import TokenEncoder
 from longstream.template import template_named
+from longstream_trainer.examples import Example, Examples, Tokens
 from longstream_trainer.recipe import Recipe
-
-IGNORED = -100
-"""Label of a token without loss."""
 
 _COLUMNS = ("rank", "row_id", "instruction", "input", "response", "source", "licence", "split")
 _SPLITS = ("train", "validation", "test")
@@ -43,51 +37,6 @@ class Row:
     source: str
     licence: str
     split: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    """A tokenised row. response_ids end with the end-of-sequence token, which response_bytes do not count."""
-
-    row_id: str
-    prompt_ids: tuple[int, ...]
-    response_ids: tuple[int, ...]
-    response_bytes: int
-
-    def __len__(self) -> int:
-        return len(self.prompt_ids) + len(self.response_ids)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examples:
-    """What is trained on, what is held out, and how many rows were left out for which reason."""
-
-    train: tuple[Example, ...]
-    heldout: tuple[Example, ...]
-    dropped: dict[str, int]
-
-    @property
-    def response_tokens(self) -> int:
-        """Loss-bearing tokens of the training examples."""
-        return sum(len(example.response_ids) for example in self.train)
-
-    @property
-    def prompt_tokens(self) -> int:
-        """Tokens of the training examples without loss."""
-        return sum(len(example.prompt_ids) for example in self.train)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Right-padded examples: int64 tensors (examples, tokens); labels are IGNORED outside the responses."""
-
-    input_ids: Tensor
-    attention_mask: Tensor
-    labels: Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """The same batch on a device."""
-        return Batch(self.input_ids.to(device), self.attention_mask.to(device), self.labels.to(device))
 
 
 def read_rows(shards: Sequence[Path]) -> list[Row]:
@@ -129,25 +78,23 @@ def _row(values: dict[str, Any]) -> Row:
     return Row(**filled)
 
 
-def prepare(rows: Sequence[Row], encoder: TokenEncoder, eos_id: int, recipe: Recipe) -> Examples:
-    """Tokenise rows in their order. Raises InvalidInput if one is too long and must not be left out, or
-    none is left.
+def prepare(rows: Sequence[Row], tokens: Tokens, recipe: Recipe) -> Examples:
+    """Tokenise rows in their order. Raises InvalidInput if one is too long and must not be left out, none is left, or
+    the template does not tell a decoder-only model where the response begins.
 
     An empty response is left out as `empty_response`, a too long example as `over_length`, held-out ones
     under the same names with `heldout_` before them.
     """
-    template = template_named(recipe.template)
+    if tokens.prompt_end is None and not template_named(recipe.template).end:
+        raise InvalidInput(
+            f"template {recipe.template} is for encoder-decoder models; a decoder needs one that ends with a separator",
+            field="recipe.template",
+        )
     kept: dict[str, list[Example]] = {split: [] for split in _SPLITS}
     dropped: Counter[str] = Counter()
     for row in rows:
-        prompt, response = encoder.continued(template.render(row.instruction, row.input), row.response)
-        example = Example(
-            row_id=row.row_id,
-            prompt_ids=tuple(prompt),
-            response_ids=(*response, eos_id),
-            response_bytes=len(row.response.encode("utf-8", "replace")),
-        )
-        reason = _misfit(row, example, recipe)
+        example = _example(row, tokens, recipe)
+        reason = _misfit(row, example, tokens, recipe)
         if reason:
             dropped[reason if row.split == "train" else f"heldout_{reason}"] += 1
         else:
@@ -159,66 +106,32 @@ def prepare(rows: Sequence[Row], encoder: TokenEncoder, eos_id: int, recipe: Rec
     return Examples(train=tuple(kept["train"]), heldout=tuple(heldout), dropped=dict(dropped))
 
 
-def _misfit(row: Row, example: Example, recipe: Recipe) -> str:
+def _example(row: Row, tokens: Tokens, recipe: Recipe) -> Example:
+    prompt = template_named(recipe.template).render(row.instruction, row.input)
+    if tokens.prompt_end is None:
+        prompt_ids, response = tokens.encoder.continued(prompt, row.response)
+    else:
+        prompt_ids = [*tokens.encoder.prompt(prompt), *tokens.prompt_end]
+        response = tokens.encoder.data(row.response)
+    return Example(
+        row_id=row.row_id,
+        prompt_ids=tuple(prompt_ids),
+        response_ids=(*response, tokens.eos_id),
+        response_bytes=len(row.response.encode("utf-8", "replace")),
+    )
+
+
+def _misfit(row: Row, example: Example, tokens: Tokens, recipe: Recipe) -> str:
     if not row.response.strip():
         return "empty_response"
-    if len(example) <= recipe.max_tokens:
+    sides = (len(example.prompt_ids), len(example.response_ids))
+    size = sum(sides) if tokens.prompt_end is None else max(sides)
+    if size <= recipe.max_tokens:
         return ""
     if recipe.over_length == "refuse":
         raise InvalidInput(
-            f"row {row.row_id} has {len(example)} tokens, more than max_tokens {recipe.max_tokens}: raise "
+            f"row {row.row_id} has {size} tokens, more than max_tokens {recipe.max_tokens}: raise "
             "it, cap lengths in the selection, or set over_length to drop",
             field="recipe.max_tokens",
         )
     return "over_length"
-
-
-class Order:
-    """The endless stream of examples that steps draw from: every epoch a fresh order of all of them.
-
-    It depends on nothing but the seed and the row ids, so a resumed run goes on where it was without stored
-    state.
-    """
-
-    def __init__(self, examples: Sequence[Example], seed: int) -> None:
-        self._examples = examples
-        self._seed = seed
-        self._epoch = -1
-        self._permutation: list[int] = []
-
-    def take(self, start: int, count: int) -> list[Example]:
-        """Examples start .. start + count - 1 of the stream."""
-        return [self._at(place) for place in range(start, start + count)]
-
-    def _at(self, place: int) -> Example:
-        epoch, offset = divmod(place, len(self._examples))
-        if epoch != self._epoch:
-            self._epoch, self._permutation = epoch, self._permuted(epoch)
-        return self._examples[self._permutation[offset]]
-
-    def _permuted(self, epoch: int) -> list[int]:
-        def key(index: int) -> bytes:
-            return hashlib.sha256(f"{self._seed}/{epoch}/{self._examples[index].row_id}".encode()).digest()
-
-        return sorted(range(len(self._examples)), key=key)
-
-
-def micro_batches(examples: Sequence[Example], size: int) -> list[list[Example]]:
-    """The examples of a step in groups of at most size, alike in length so that little is padding."""
-    by_length = sorted(examples, key=lambda example: (-len(example), example.row_id))
-    return [by_length[start : start + size] for start in range(0, len(by_length), size)]
-
-
-def collate(examples: Sequence[Example], pad_id: int) -> Batch:
-    """Pad examples on the right to the longest of them."""
-    width = max(map(len, examples))
-    shape = (len(examples), width)
-    input_ids = torch.full(shape, pad_id, dtype=torch.long)
-    attention_mask = torch.zeros(shape, dtype=torch.long)
-    labels = torch.full(shape, IGNORED, dtype=torch.long)
-    for place, example in enumerate(examples):
-        prompt, end = len(example.prompt_ids), len(example)
-        input_ids[place, :end] = torch.tensor([*example.prompt_ids, *example.response_ids])
-        attention_mask[place, :end] = 1
-        labels[place, prompt:end] = input_ids[place, prompt:end]
-    return Batch(input_ids, attention_mask, labels)

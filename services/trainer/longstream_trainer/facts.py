@@ -23,7 +23,7 @@ def fact_of(event: Event) -> TrainingEvent:
         case Step():
             return TrainingEvent(step=_step(event))
         case Checkpoint():
-            return TrainingEvent(checkpoint=TrainingCheckpoint(step=event.step))
+            return TrainingEvent(checkpoint=TrainingCheckpoint(step=event.step, address=_address(event)))
         case Done():
             return TrainingEvent(finished=finished_of(event))
         case Failed():
@@ -50,8 +50,14 @@ def progressed(job: TrainingJob, event: Event) -> None:
         job.latest.CopyFrom(_step(event))
     elif isinstance(event, Checkpoint):
         job.checkpoint_time.CopyFrom(now())
+        job.checkpoint = _address(event) or job.checkpoint
     if isinstance(event, Started | Step):
         job.progress_time.CopyFrom(now())
+
+
+def _address(event: Checkpoint) -> str:
+    """Of a checkpoint in storage; a path on the attempt's machine tells nobody else anything."""
+    return event.path if event.path.startswith("sha256:") else ""
 
 
 def _started(event: Started) -> TrainingStarted:
@@ -62,6 +68,8 @@ def _started(event: Started) -> TrainingStarted:
         dropped=event.dropped,
         resumed_from_step=event.resumed_from_step,
         gpus=event.gpus,
+        memory_needed_bytes=event.memory_needed_bytes,
+        least_seconds=event.least_seconds,
     )
 
 
@@ -74,6 +82,8 @@ def _step(event: Step) -> TrainingStep:
         tokens=event.tokens,
         seconds=event.seconds,
         step_tokens=event.step_tokens,
+        seconds_left=event.seconds_left,
+        memory_bytes=event.memory_bytes,
         useful_tokens_ratio=event.useful_tokens_ratio,
         neftune_effective_alpha=event.neftune_effective_alpha,
         flops=event.flops,

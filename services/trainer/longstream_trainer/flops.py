@@ -6,8 +6,14 @@ recomputed layers earn nothing. A multiplication with an addition is two FLOP.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
+
+from longstream_trainer.examples import Example
+
+Side = Literal["all", "prompt", "response"]
+"""Which tokens of an example pass through a part of a model."""
 
 _DENSE_BF16 = {
     "A100": 312e12,
@@ -48,6 +54,16 @@ def step_flops(size: ModelSize, lengths: Iterable[int]) -> float:
     products = (4 * size.matrices + 2 * size.trained) * sum(lengths)
     attention = 12 * size.layers * size.width * sum(length * length for length in lengths)
     return float(products + attention)
+
+
+def flops_of(sizes: Iterable[tuple[ModelSize, Side]], examples: Sequence[Example]) -> float:
+    """FLOP of one forward and backward pass over examples, by the parts of a model that their sides pass through."""
+    lengths: dict[Side, list[int]] = {
+        "all": [len(one) for one in examples],
+        "prompt": [len(one.prompt_ids) for one in examples],
+        "response": [len(one.response_ids) for one in examples],
+    }
+    return sum(step_flops(size, lengths[side]) for size, side in sizes)
 
 
 def peak_flops(device: str) -> float | None:

@@ -10,27 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
-
-from longstream_trainer.data import IGNORED, Batch, Example, collate, micro_batches
-from longstream_trainer.model import Loaded
-
-
-def summed_loss(model: Any, batch: Batch) -> Tensor:
-    """Negative log-likelihood in nats, summed over the batch's labelled tokens; a scalar in float32."""
-    output = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, use_cache=False)
-    labels = batch.labels[:, 1:]
-    wanted = labels != IGNORED
-    # Picking the labelled places first keeps the vocabulary-wide float32 copy as small as it can be.
-    return functional.cross_entropy(output.logits[:, :-1][wanted].float(), labels[wanted], reduction="sum")
+from longstream_trainer.examples import Example
+from longstream_trainer.layout import Layout
+from longstream_trainer.loss import SummedLoss
+from longstream_trainer.model import Loaded, measuring
 
 
 def bits_per_byte(
-    model: nn.Module, loaded: Loaded, examples: Sequence[Example], micro_batch: int, check: Callable[[], None]
+    loss: SummedLoss, loaded: Loaded, examples: Sequence[Example], layout: Layout, check: Callable[[], None]
 ) -> float | None:
     """Bits that the model needs for each byte of the responses, given their prompts; None without examples.
 
@@ -39,14 +27,9 @@ def bits_per_byte(
     if not examples:
         return None
     endless = [replace(example, response_ids=example.response_ids[:-1]) for example in examples]
-    was_training = model.training
-    model.eval()
     nats = 0.0
-    try:
-        for group in micro_batches(endless, micro_batch):
+    with measuring(loss, loaded):
+        for group in layout.groups(endless):
             check()
-            with torch.no_grad(), loaded.autocast():
-                nats += summed_loss(model, collate(group, loaded.pad_id).to(loaded.device)).item()
-    finally:
-        model.train(was_training)
+            nats += loss(layout.batch([endless[one] for one in group]).to(loaded.device)).item()
     return nats / math.log(2) / sum(example.response_bytes for example in examples)

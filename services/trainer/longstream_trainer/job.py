@@ -15,7 +15,10 @@ from typing import Any
 from longstream.errors import InvalidInput, NotFound, Refused
 from longstream_trainer.recipe import Recipe
 
-_KNOWN = frozenset({"base_model", "shards", "recipe", "work_dir", "output_dir", "parents"})
+_KNOWN = frozenset({"base_model", "shards", "recipe", "work_dir", "output_dir", "parents", "processes"})
+
+CHECKPOINT_FILES = ("weights.safetensors", "optimizer.safetensors", "state.json")
+_MOST_PROCESSES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,8 @@ class Job:
     """Appears complete, or not at all."""
     parents: Mapping[str, str]
     """What the model comes from, for its card: release, content_hash, base_revision, pipeline and more."""
+    processes: int = 0
+    """That make it together on this machine; 0: one for each GPU, and one where there is none."""
 
 
 def read_job(path: Path) -> Job:
@@ -49,8 +54,23 @@ def read_job(path: Path) -> Job:
         recipe=Recipe.from_mapping(_mapping(values, "recipe")),
         work_dir=Path(_text(values, "work_dir")),
         output_dir=Path(_text(values, "output_dir")),
+        processes=_count(values),
         parents={key: str(value) for key, value in _mapping(values, "parents").items()},
     )
+
+
+def write_job(job: Job, path: Path) -> None:
+    """Write a job as `read_job` reads it."""
+    values = {
+        "base_model": job.base_model,
+        "shards": [str(shard) for shard in job.shards],
+        "recipe": job.recipe.as_mapping(),
+        "work_dir": str(job.work_dir),
+        "output_dir": str(job.output_dir),
+        "parents": dict(job.parents),
+        "processes": job.processes,
+    }
+    path.write_text(json.dumps(values, indent=2, sort_keys=True))
 
 
 class Stopped(Exception):
@@ -102,6 +122,15 @@ def _texts(values: Mapping[str, Any]) -> list[str]:
     value = values.get("shards")
     if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
         raise InvalidInput("the job's shards must be a list of paths", field="shards")
+    return value
+
+
+def _count(values: Mapping[str, Any]) -> int:
+    value = values.get("processes", 0)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MOST_PROCESSES:
+        raise InvalidInput(
+            f"the job's processes must be a number from 0 to {_MOST_PROCESSES}", field="processes"
+        )
     return value
 
 

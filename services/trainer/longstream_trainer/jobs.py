@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from longstream.errors import InvalidInput
+from longstream.errors import InvalidInput, Overloaded
 from longstream.ids import digest
 from longstream.pipeline import canonical
 from longstream.records import now
@@ -16,6 +16,24 @@ from longstream.telemetry import begin_fact
 from longstream.v1.records_pb2 import Release, ReportTraining, TrainingJob
 from longstream_trainer.launch import Attempt
 from longstream_trainer.recipe import Recipe
+
+CANCELLABLE = frozenset({TrainingJob.STATE_WAITING, TrainingJob.STATE_QUEUED, TrainingJob.STATE_RUNNING})
+
+
+class QueueFull(Overloaded):
+    """So many jobs wait already; ask again, with a fresh request id, when some have ended."""
+
+    reason = "queue_full"
+    # The owner's answer stands: to wait for room it would have to keep what it cannot hold.
+    retryable = False
+
+
+def check_room(waiting: int, most: int) -> None:
+    """Raises QueueFull."""
+    if waiting >= most:
+        raise QueueFull(
+            f"{waiting} training jobs of this pipeline wait already; ask again when some have ended"
+        )
 
 
 def recipe_of(release: Release, overrides: str) -> Recipe:
@@ -97,6 +115,7 @@ def attempt_of(job: TrainingJob, release: Release, folder: Path) -> Attempt:
         },
         shards=tuple(shard.address for shard in release.shards),
         work_dir=folder,
+        checkpoint=job.checkpoint,
     )
 
 

@@ -138,7 +138,7 @@ class KubernetesLauncher:
 
         Raises InvalidInput for a template that is of no use, Unavailable, StorageFull.
         """
-        told = {"job": attempt.job, "shards": attempt.shards}
+        told = {"job": attempt.job, "shards": attempt.shards, "checkpoint": attempt.checkpoint}
         address = self._storage.put(json.dumps(told, sort_keys=True).encode(), "application/json")
         job = job_of(self._api.template(), attempt, address)
         self._api.create(job)

@@ -43,6 +43,8 @@ class Attempt:
     """Addresses in storage."""
     work_dir: Path
     """Kept between attempts: checkpoints are here."""
+    checkpoint: str = ""
+    """Tree in storage, for where the folder is another one than the last attempt's."""
 
 
 class Running(Protocol):
@@ -77,8 +79,10 @@ class ChildLauncher:
 
     outlive = False
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, processes: int = 0) -> None:
+        """processes: of each attempt; 0: as many as there are GPUs."""
         self._storage = storage
+        self._processes = processes
 
     def launch(self, attempt: Attempt) -> ChildProcess:
         """Lay out the shards, write the job file, start the child."""
@@ -86,7 +90,8 @@ class ChildLauncher:
         with full_disk_told():
             attempt.work_dir.mkdir(parents=True, exist_ok=True)
             shards = [self._fetched(address, attempt.work_dir) for address in attempt.shards]
-            job = {**attempt.job, "shards": [str(path) for path in shards]}
+            shards_told = [str(path) for path in shards]
+            job = {**attempt.job, "shards": shards_told, "processes": self._processes}
             job_file.write_text(json.dumps(job, indent=2, sort_keys=True))
             crash_point("trainer.launch.laid_out")
             return ChildProcess(job_file)

@@ -5,19 +5,26 @@ The gauges are the same in every replica and after every restart, so a query tak
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Sequence
 
 from longstream.fact_gauges import newest, seconds, waiting
 from longstream.telemetry import Course, Metrics, Told, tell_fact
 from longstream.v1.records_pb2 import Model, Release, TrainingEvent, TrainingJob, TrainingStep
 from longstream.view import View
+from longstream_trainer.retraining import gpu_seconds
 
 _ENDS = {
     TrainingJob.STATE_SUCCEEDED: "succeeded",
     TrainingJob.STATE_FAILED: "failed",
     TrainingJob.STATE_CANCELLED: "cancelled",
+    TrainingJob.STATE_SKIPPED: "skipped",
 }
-_WAITS = {TrainingJob.STATE_QUEUED: "queued", TrainingJob.STATE_RUNNING: "running"}
+_WAITS = {
+    TrainingJob.STATE_WAITING: "waiting",
+    TrainingJob.STATE_QUEUED: "queued",
+    TrainingJob.STATE_RUNNING: "running",
+}
 _RUNNING = {
     "trainer_step": "Optimizer step of the running attempt.",
     "trainer_planned_steps": "Steps that the running attempt will make.",
@@ -36,6 +43,10 @@ _LATEST_STEP = {
     "trainer_neftune_effective_alpha": "The alpha that NEFTune's noise acted like in the latest step, as measured.",
     "trainer_flops_per_second": "FLOP that the model needed in the latest step over its duration.",
     "trainer_mfu_ratio": "That over what the device could have done (MFU).",
+    "trainer_memory_bytes": "The most that the attempt's first process held so far: of its GPU, or of the machine.",
+}
+_SPENT = {
+    "trainer_gpu_seconds": "GPU seconds that all jobs in the log have held, from each one's first beginning on.",
 }
 _LATENCY = {
     "pipeline_document_to_model_seconds": "From a document's arrival to the newest model that was trained after it: "
@@ -106,6 +117,7 @@ class TrainingFacts:
         for docs, look in (
             (_RUNNING, self._running),
             (_LATEST_STEP, self._latest_step),
+            (_SPENT, self._spent),
             ({"pipeline_model_timestamp_seconds": "When the newest model was made, since 1970."}, self._made),
         ):
             metrics.at_scrape(docs, look, pipeline=pipelines)
@@ -137,6 +149,12 @@ class TrainingFacts:
             if job.state == TrainingJob.STATE_RUNNING and job.HasField("latest")
         }
 
+    def _spent(self) -> Told:
+        held: dict[str, float] = {}
+        for job in self._known():
+            held[job.pipeline] = held.get(job.pipeline, 0.0) + gpu_seconds(job, time.time())
+        return {(pipeline,): (spent_s,) for pipeline, spent_s in held.items()}
+
     def _newest(self) -> dict[str, Model]:
         return newest((model for _, model in self._models.under("")), lambda model: model.create_time)
 
@@ -165,4 +183,5 @@ def _of_step(step: TrainingStep) -> Sequence[float | None]:
         step.neftune_effective_alpha if step.HasField("neftune_effective_alpha") else None,
         step.flops / step.seconds if step.seconds else None,
         step.mfu_ratio if step.HasField("mfu_ratio") else None,
+        step.memory_bytes or None,
     )

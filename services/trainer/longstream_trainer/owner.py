@@ -25,7 +25,7 @@ from longstream.ids import digest
 from longstream.owned import OwnedFacts
 from longstream.owner import Owner, answer
 from longstream.pipeline import Pipeline
-from longstream.records import now, parse
+from longstream.records import TRAINING_ENDED, now, parse
 from longstream.storage import Storage
 from longstream.topics import MODELS, TRAINING_EVENTS, TRAINING_JOBS, TRAINING_STATE, PipelineTopics
 from longstream.v1.records_pb2 import (
@@ -44,10 +44,11 @@ from longstream_trainer.job import WorkFolderBusy
 from longstream_trainer.launch import Launcher, Running, checked_tree
 from longstream_trainer.metrics import TrainerMetrics
 from longstream_trainer.report import STOPPED, Done, Event, ExitCode, Failed, decode_event, without_a_word
+from longstream_trainer.retraining import Policy
 
 _log = logging.getLogger(__name__)
 
-_ENDED = frozenset({TrainingJob.STATE_SUCCEEDED, TrainingJob.STATE_FAILED, TrainingJob.STATE_CANCELLED})
+_KINDS = {"adapter": Model.KIND_ADAPTER, "weights": Model.KIND_WEIGHTS}
 _OUTSIDE = frozenset({StorageFull.reason, WorkFolderBusy.reason, STOPPED})
 """Why an attempt may fail as often as it likes: a full disk is waited for, and a drained node is left for another."""
 
@@ -64,8 +65,11 @@ class TrainerParts:
     metrics: TrainerMetrics
     max_attempts: int
     """Tries of a job whose child died or failed in a way that a retry can help."""
+    policy: Policy
     retry_s: float = 5.0
     """Wait before the second try; doubles with each, up to 32 times."""
+    max_queued: int = 100
+    """Jobs of a pipeline that may wait; more are refused."""
 
 
 @dataclass(slots=True)
@@ -98,7 +102,7 @@ class TrainerOwner(Owner):
         self._parts.releases.catch_up(CATCH_UP_S)
         self._jobs.gained(partition)
         self._ended[partition.index] = [
-            job.id for job in self._jobs.in_partition(partition) if job.state in _ENDED
+            job.id for job in self._jobs.in_partition(partition) if job.state in TRAINING_ENDED
         ]
 
     def lost(self, partition: Partition) -> None:
@@ -143,8 +147,12 @@ class TrainerOwner(Owner):
         """Queue what new releases ask for, then take the pipeline's work a step further."""
         del state
         if pipeline.train.on_release:
-            for _, release in self._parts.releases.under(f"{pipeline.name}/"):
-                self._queue_for(release, outputs)
+            for job, then, why in self._parts.policy.due(pipeline, self._jobs):
+                if then in TRAINING_ENDED:
+                    self._end(job, then, why, outputs)
+                else:
+                    job.state = then
+                    outputs.append(self._put(job))
         if self._run is None:
             if not self._leaving:  # two children would share one device
                 self._take_next(pipeline, outputs)
@@ -163,27 +171,19 @@ class TrainerOwner(Owner):
         recipe = jobs.recipe_of(release, create.recipe)
         job = jobs.queued(release, f"request {command.request_id}", asdict(recipe))
         if self._jobs.get(command.pipeline, job.id) is None:  # else its request is long forgotten
+            waiting = [
+                one for one in self._jobs.of(command.pipeline) if one.state == TrainingJob.STATE_QUEUED
+            ]
+            jobs.check_room(len(waiting), self._parts.max_queued)
+            job.decision = "asked for by a call"
             outputs.append(self._put(job))
         return job.id
-
-    def _queue_for(self, release: Release, outputs: list[Output]) -> None:
-        if release.state != Release.STATE_FINAL or release.rows_ready == 0:
-            return
-        if self._jobs.get(release.pipeline, jobs.job_id(release, "release")) is not None:
-            return
-        try:
-            job = jobs.queued(release, "release", asdict(jobs.recipe_of(release, "")))
-        except InvalidInput as error:
-            job = jobs.queued(release, "release", {})
-            self._end(job, TrainingJob.STATE_FAILED, error.message, outputs)
-            return
-        outputs.append(self._put(job))
 
     def _cancel(self, command: TrainingCommand, outputs: list[Output]) -> str:
         job = self._jobs.get(command.pipeline, command.cancel.job_id)
         if job is None:
             raise InvalidInput(f"there is no job {command.cancel.job_id}", field="job_id")
-        if job.state not in {TrainingJob.STATE_QUEUED, TrainingJob.STATE_RUNNING}:
+        if job.state not in jobs.CANCELLABLE:
             raise Refused(f"the job has ended: {TrainingJob.State.Name(job.state)}", field="job_id")
         if self._runs(job):
             self._abandon("stop")
@@ -305,7 +305,7 @@ class TrainerOwner(Owner):
             self._end(job, TrainingJob.STATE_FAILED, why, outputs)
 
     def _end(self, job: TrainingJob, state: TrainingJob.State, why: str, outputs: list[Output]) -> None:
-        job.state, job.reason = state, why
+        job.state, job.reason, job.checkpoint = state, why, ""  # which nothing keeps from then on
         job.end_time.CopyFrom(now())
         self._ending.setdefault(self._layout.partition(job.pipeline), []).append(job.id)
         self._metrics.ended(job)
@@ -317,7 +317,7 @@ class TrainerOwner(Owner):
         return Model(
             pipeline=job.pipeline,
             id=digest("model", job.pipeline, job.id),
-            kind=Model.KIND_ADAPTER if recipe["method"] == "lora" else Model.KIND_WEIGHTS,
+            kind=_KINDS.get(done.kind) or _KINDS["adapter" if recipe["method"] == "lora" else "weights"],
             address=address,
             base_model=job.base_model,
             base_revision=done.base_revision,

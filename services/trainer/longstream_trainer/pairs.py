@@ -16,6 +16,7 @@ from longstream.commands.preparing import origin_of
 from longstream.commands.rejections import Rejections
 from longstream.data import Pair, Rejected, open_source
 from longstream.data.whole import whole
+from longstream.draws import of_document
 from longstream.errors import InvalidInput
 from longstream.ids import digest
 
@@ -35,7 +36,7 @@ class Pairs:
 
 
 def write_pairs(args: argparse.Namespace, target: Path) -> Pairs:
-    """Write the rows of all inputs; a part is held out by the hash of its response, so equal texts stay together.
+    """Write the rows of all inputs; a part is held out by the hash of its document, which it never divides.
 
     A pair that comes again is left out as `repeated`. Raises InvalidInput where there is nothing to train on.
     """
@@ -73,8 +74,7 @@ def _rows(args: argparse.Namespace, pairs: Pairs) -> Iterator[dict[str, Any]]:
                 pairs.rejections.add("repeated", {"record": item.source_index, "message": "it came before"})
                 continue
             seen.add(row_id)
-            draw = int(digest("split", args.seed, digest("response", item.response))[:13], 16) / 16**13
-            held_out = draw < args.held_out
+            held_out = of_document(args.seed, item.provenance, item.response) < args.held_out
             pairs.held_out += held_out
             pairs.trained += not held_out
             state.update(row_id.encode())

@@ -4,7 +4,7 @@ A recipe comes from a mapping (the pipeline file, a job). An unknown key is refu
 ones, and `preset` names a starting point whose figures the other keys replace. It also says how many steps
 will really run: examples x epochs / batch, rounded up, with no example of the last, shorter batch lost.
 (The trainer that Long Is More used plans 105 steps for 15 epochs of 1,000 examples and so stops after
-13.44; ask for that with max_steps.)
+13.44; its presets ask for that with max_steps.)
 """
 
 from __future__ import annotations
@@ -12,16 +12,30 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from types import MappingProxyType
 from typing import Any, Literal, get_args, get_type_hints
 
 from longstream.errors import InvalidInput
 from longstream.template import DEFAULT_TEMPLATE, template_named
+from longstream_trainer.presets import preset
 
 Method = Literal["lora", "full"]
 Schedule = Literal["linear", "cosine", "constant"]
 OverLength = Literal["refuse", "drop"]
 Precision = Literal["auto", "fp32", "bf16"]
+Quantization = Literal["none", "nf4"]
+Packing = Literal["auto", "off"]
+Sharding = Literal["none", "fsdp"]
+Fit = Literal["refuse", "warn"]
+
+_SERVED_RANK = 512
+"""The highest rank that the serving engine loads; a higher one is merged."""
+_SPEED_ALONE = frozenset(
+    {
+        *("micro_batch", "packing", "sharding", "gradient_checkpointing", "threads"),
+        *("checkpoint_every_steps", "keep_checkpoints", "peak_flops", "fit"),
+    }
+)
+"""Keys that decide how fast and how safely a run goes, and of its result at most the rounding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +52,13 @@ class Recipe:
     """LoRA's scale is lora_alpha / rank."""
     target_modules: tuple[str, ...] = ("all-linear",)
     """Names of the modules that get an adapter; all-linear is every linear layer but the output one."""
+    dora: bool = False
+    """Train the lengths of weight columns besides (DoRA, arXiv 2402.09353). Whole weights are written, since engines
+    load no such adapter."""
+    quantization: Quantization = "none"
+    """nf4 freezes the base in 4 bits (QLoRA, arXiv 2305.14314) where bitsandbytes runs; with lora."""
+    merge: bool = False
+    """Write whole weights with the adapter in them instead of the adapter."""
     learning_rate: float = 2e-4
     epochs: float = 3.0
     """Passes over the examples; a fraction is a part of a pass."""
@@ -46,7 +67,11 @@ class Recipe:
     batch_examples: int = 32
     """Examples in an optimizer step."""
     micro_batch: int = 2
-    """Examples computed at once; only memory and speed depend on it."""
+    """Rows of max_tokens computed at once: an example each, or packed as many as fit into so many tokens. Only memory
+    and speed depend on it."""
+    packing: Packing = "auto"
+    """auto puts examples end to end into rows where the model keeps them apart, which is tried out; else they are
+    padded."""
     warmup_ratio: float = 0.0
     """Share of the steps in which the learning rate rises from 0."""
     schedule: Schedule = "linear"
@@ -57,8 +82,12 @@ class Recipe:
     """Largest L2 norm of the gradient; 0 leaves it as it is."""
     neftune_alpha: float = 5.0
     """By each example's own length (neftune.py); 0 is off."""
+    neftune_padded_to: int | None = None
+    """Take this for the length of every example, as transformers' trainer does where it pads to so many tokens."""
+    neftune_decoder: bool = False
+    """Noise also on what the decoder of an encoder-decoder reads."""
     max_tokens: int = 2_048
-    """Longest prompt plus response, end included."""
+    """Longest prompt plus response, end included; each of both in an encoder-decoder."""
     over_length: OverLength = "refuse"
     """A longer example is never cut: refuse fails the job, drop leaves it out and counts it."""
     seed: int = 0
@@ -67,8 +96,14 @@ class Recipe:
     """auto is bf16 on a GPU that has it and fp32 elsewhere; full training keeps fp32 weights under bf16."""
     gradient_checkpointing: bool = False
     """Recompute layers in the backward pass: less memory, about a third more time."""
+    sharding: Sharding = "none"
+    """Over several processes: none holds the model in each of them, fsdp spreads it over all."""
     checkpoint_every_steps: int = 100
     """0 writes a checkpoint only at the end or when told to stop."""
+    keep_checkpoints: int = 2
+    """The newest so many stay; one before the newest serves where that one cannot be read."""
+    fit: Fit = "refuse"
+    """What to do where the estimate (preflight.py) is that memory will not do: refuse, or try all the same."""
     threads: int = 0
     """CPU threads; 0 leaves the choice to torch. Another number may change the last bits of a result."""
     peak_flops: float = 0.0
@@ -83,9 +118,22 @@ class Recipe:
             _check_range("max_steps", self.max_steps, 1, math.inf)
         for beta in self.betas:
             _check_range("betas", beta, 0, 1 - 1e-9)
+        if self.neftune_padded_to is not None:
+            _check_range("neftune_padded_to", self.neftune_padded_to, 1, 10_000_000)
         if not self.target_modules:
             raise InvalidInput("target_modules names no module", field="recipe.target_modules")
         template_named(self.template)
+        self._check_together()
+
+    def _check_together(self) -> None:
+        for name in ("dora", "merge") if self.method == "full" else ():
+            if getattr(self, name):
+                raise InvalidInput(f"{name} is for an adapter; set method to lora", field=f"recipe.{name}")
+        if self.quantization != "none" and (self.method == "full" or self.sharding != "none"):
+            raise InvalidInput(
+                "quantized weights cannot be trained or sharded; set method to lora and sharding to none",
+                field="recipe.quantization",
+            )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Recipe:
@@ -104,6 +152,15 @@ class Recipe:
         return {
             key: list(value) if isinstance(value, tuple) else value for key, value in asdict(self).items()
         }
+
+    def decisive(self) -> dict[str, Any]:
+        """The keys that decide the result, with their values: what attempts of one job must share."""
+        return {key: value for key, value in self.as_mapping().items() if key not in _SPEED_ALONE}
+
+    @property
+    def writes_adapter(self) -> bool:
+        """Whether the result is an adapter, and not whole weights."""
+        return self.method == "lora" and self.rank <= _SERVED_RANK and not (self.dora or self.merge)
 
     def steps_planned(self, examples: int) -> int:
         """Optimizer steps that will run for so many examples."""
@@ -146,56 +203,22 @@ _RANGES: tuple[tuple[str, float, float], ...] = (
     ("max_tokens", 2, 10_000_000),
     ("seed", 0, 2**63 - 1),
     ("checkpoint_every_steps", 0, 1_000_000_000),
+    ("keep_checkpoints", 1, 1_000),
     ("threads", 0, 4_096),
     ("peak_flops", 0, 1e18),
-)
-
-# Long Is More's training scripts (training/scripts/train_*.sh of its repository): AdamW 0.9/0.95, weight
-# decay 0.1, clip 1.0, no warm-up, linear decay, batch 2 x 16 x 4 = 128, 15 epochs, 2,048 tokens, all
-# weights, bf16, gradient checkpointing, seed 42. max_steps: what those 15 epochs come to there (105 updates
-# = 13.44 epochs of 1,000 examples). micro_batch: theirs, for one of our devices.
-_PAPER: Mapping[str, Any] = {
-    "method": "full",
-    "epochs": 15.0,
-    "max_steps": 105,
-    "batch_examples": 128,
-    "micro_batch": 2,
-    "warmup_ratio": 0.0,
-    "schedule": "linear",
-    "weight_decay": 0.1,
-    "betas": (0.9, 0.95),
-    "clip": 1.0,
-    "max_tokens": 2_048,
-    "precision": "bf16",
-    "gradient_checkpointing": True,
-    "seed": 42,
-}
-
-# The scripts' alpha holds for the padded width 2,048, with 410 real tokens an example on average; these are
-# the alphas by an example's own length that give the same noise: alpha x sqrt(410 / 2048).
-PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
-    {
-        # train_llama2_7b.sh: learning rate 1e-5, alpha 15 (the paper's text is reported to say 5).
-        "paper-7b": {**_PAPER, "learning_rate": 1e-5, "neftune_alpha": 6.71},
-        # train_llama2_13b.sh: learning rate 1e-5, alpha 3.
-        "paper-13b": {**_PAPER, "learning_rate": 1e-5, "neftune_alpha": 1.34},
-        # train_mistral_7b.sh: learning rate 2e-6, alpha 3.
-        "paper-mistral-7b": {**_PAPER, "learning_rate": 2e-6, "neftune_alpha": 1.34},
-    }
 )
 
 
 def _checked_keys(values: Mapping[str, Any]) -> dict[str, Any]:
     given = dict(values)
     name = given.pop("preset", None)
-    if name is not None and name not in PRESETS:
-        raise InvalidInput(f"unknown preset {name!r}; known: {', '.join(PRESETS)}", field="recipe.preset")
+    start = {} if name is None else preset(name).values
     known = {entry.name for entry in fields(Recipe)}
     unknown = sorted(set(given) - known)
     if unknown:
         listed = ", ".join(sorted(known | {"preset"}))
         raise InvalidInput(f"unknown recipe keys: {', '.join(unknown)}; known: {listed}", field="recipe")
-    return {**(PRESETS[name] if name else {}), **given}
+    return {**start, **given}
 
 
 def _converted(name: str, hint: Any, value: Any) -> Any:
@@ -208,7 +231,7 @@ def _converted(name: str, hint: Any, value: Any) -> Any:
             case "betas":
                 first, second = value
                 return (_number(first), _number(second))
-            case "max_steps":
+            case "max_steps" | "neftune_padded_to":
                 return None if value is None else _whole(value)
     except (TypeError, ValueError) as error:
         raise _wrong(name, value) from error

@@ -2,7 +2,8 @@
 
 It fetches what the attempt is told and its rows from storage, trains in a child process as the service itself would,
 stores the model, and reports to the pipeline's owner through the control topic. It ends with the child's exit code.
-SIGTERM lets the child write a checkpoint; where the working folder outlives the pod, the next one goes on from there.
+SIGTERM lets the child write a checkpoint. Checkpoints go into storage; the next attempt goes on from the newest in its
+working folder, or else from the one that the job names.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ from longstream.attempts import Backoff
 from longstream.bodies_bus import BodiesBus
 from longstream.bus import Bus, Output
 from longstream.bus.opening import open_bus
-from longstream.errors import SuiteError
+from longstream.errors import InvalidInput, NotFound, SuiteError
 from longstream.runtime import PREFIX, RuntimeSettings, load
 from longstream.storage import Storage, open_storage
 from longstream.telemetry import configure_logging
 from longstream.topics import TRAINING, PipelineTopics
 from longstream.v1.records_pb2 import ReportTraining, TrainingCommand
 from longstream_trainer import jobs
+from longstream_trainer.job import CHECKPOINT_FILES
 from longstream_trainer.launch import Attempt, ChildLauncher, Running, checked_tree
-from longstream_trainer.report import Done, Event, ExitCode, Failed, encode_event
+from longstream_trainer.report import Checkpoint, Done, Event, ExitCode, Failed, encode_event
 from longstream_trainer.settings import TrainerSettings
 
 T = TypeVar("T")
@@ -101,7 +103,9 @@ class Patience:
                 _log.warning("waiting", extra={"reason": error.reason, "why": error.message})
 
 
-def run(find: Callable[[], Attempt], storage: Storage, reporter: Reporter, patience: Patience) -> int:
+def run(
+    find: Callable[[], Attempt], storage: Storage, reporter: Reporter, patience: Patience, processes: int = 0
+) -> int:
     """Train the attempt that is found, report, store the model; returns the exit code.
 
     What no retry helps is reported before it is raised. Raises Unavailable, StorageFull if asked to stop while log or
@@ -109,7 +113,8 @@ def run(find: Callable[[], Attempt], storage: Storage, reporter: Reporter, patie
     """
     try:
         attempt = patience(find)
-        running = patience(lambda: ChildLauncher(storage).launch(attempt))
+        patience(lambda: _laid_out(attempt, storage))
+        running = patience(lambda: ChildLauncher(storage, processes).launch(attempt))
         try:
             code = _followed(running, storage, reporter, patience)
         finally:
@@ -124,6 +129,16 @@ def run(find: Callable[[], Attempt], storage: Storage, reporter: Reporter, patie
     return code
 
 
+def _laid_out(attempt: Attempt, storage: Storage) -> None:
+    """Put the job's newest checkpoint where the child looks for it, unless the folder holds some of its own."""
+    checkpoints = attempt.work_dir / "work" / "checkpoints"
+    if not attempt.checkpoint or any(checkpoints.glob("step-*")):
+        return
+    # Its number is inside; under this name it is the oldest, so that one of the child's own is always newer.
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    storage.fetch_tree(attempt.checkpoint, checkpoints / "step-00000000")
+
+
 def _followed(running: Running, storage: Storage, reporter: Reporter, patience: Patience) -> int:
     while (code := running.exit_code()) is None:
         events = [patience(partial(_stored, event, storage)) for event in running.events()]
@@ -136,9 +151,23 @@ def _followed(running: Running, storage: Storage, reporter: Reporter, patience: 
 def _stored(event: Event, storage: Storage) -> Event:
     if isinstance(event, Done):
         return replace(event, output=storage.put_tree(checked_tree(Path(event.output))))
+    if isinstance(event, Checkpoint):
+        return _kept(event, storage)
     if isinstance(event, Failed):
         return replace(event, message=event.message[:_MAX_MESSAGE])
     return event
+
+
+def _kept(event: Checkpoint, storage: Storage) -> Checkpoint:
+    """The checkpoint as a tree in storage, where it has not been replaced meanwhile by a newer one."""
+    folder = Path(event.path)
+    try:
+        address = str(storage.put_tree(folder))
+    except (InvalidInput, NotFound, FileNotFoundError):
+        return replace(event, path="")
+    # What was removed meanwhile may be missing in the tree.
+    whole = all((folder / name).is_file() for name in CHECKPOINT_FILES)
+    return replace(event, path=address if whole else "")
 
 
 def attempt_told(options: argparse.Namespace, storage: Storage, folder: Path) -> Attempt:
@@ -152,6 +181,7 @@ def attempt_told(options: argparse.Namespace, storage: Storage, folder: Path) ->
         job={**told["job"], "work_dir": str(place / "work"), "output_dir": str(place / "output")},
         shards=tuple(told["shards"]),
         work_dir=place,
+        checkpoint=told.get("checkpoint", ""),
     )
 
 
@@ -175,7 +205,7 @@ def main() -> int:
                     attempt=options.attempt,
                 )
                 find = partial(attempt_told, options, storage, own.work_dir)
-                return run(find, storage, reporter, Patience(stop))
+                return run(find, storage, reporter, Patience(stop), own.processes)
         except SuiteError as error:
             _log.error("attempt cannot run", exc_info=error)
             return exit_code(error)

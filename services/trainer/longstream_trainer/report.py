@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from longstream.errors import InvalidInput
 
@@ -48,6 +48,10 @@ class Started:
     """Devices that the attempt holds."""
     dropped: Mapping[str, int] = field(default_factory=dict)
     """Rows left out, by reason."""
+    memory_needed_bytes: int = 0
+    """Of each process, as estimated before the start."""
+    least_seconds: float = 0.0
+    """The whole run's arithmetic over what the devices could do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +80,15 @@ class Step:
     """What the model needs for this step, in FLOP (`flops.py`)."""
     mfu_ratio: float | None = None
     """That over what the device could have done meanwhile; None in a step too short to be timed."""
+    seconds_left: float | None = None
+    """Of the run, at the pace of the latest steps."""
+    memory_bytes: int = 0
+    """The most that this process has held so far: of the GPU, where there is one, else of the machine's memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """A checkpoint is safely on disk."""
+    """A checkpoint is safely on disk; or in storage, where path is an address."""
 
     type: ClassVar[str] = "checkpoint"
     step: int
@@ -104,6 +112,8 @@ class Done:
     """The same under the fine-tuned model."""
     seconds: float
     """Of all attempts, as far as their steps count."""
+    kind: Literal["adapter", "weights", ""] = ""
+    """What was written; empty where an older child does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from longstream.errors import InvalidInput, NotFound
 from longstream.owner import CommandPort
 from longstream.paging import page
 from longstream.pipeline import must_run
-from longstream.records import parse
+from longstream.records import TRAINING_ENDED, parse
 from longstream.server import time_left_s
 from longstream.topics import TRAINING_EVENTS, PipelineTopics, pipeline_key
 from longstream.v1 import trainer_pb2 as pb
@@ -31,7 +31,6 @@ from longstream.v1.records_pb2 import (
 from longstream.v1.trainer_pb2_grpc import TrainerServiceServicer
 from longstream.view import View
 
-_ENDED = frozenset({TrainingJob.STATE_SUCCEEDED, TrainingJob.STATE_FAILED, TrainingJob.STATE_CANCELLED})
 _BATCH = 500
 _POLL_S = 0.2
 _CommandRequest = pb.CreateTrainingJobRequest | pb.CancelTrainingJobRequest
@@ -121,7 +120,7 @@ class TrainerService(TrainerServiceServicer):
             while context.is_active():
                 # The last events are written no later than the job's end, so they lie before what is the log's end
                 # when the job's is seen.
-                if last is None and self._job(request.pipeline, request.job_id).state in _ENDED:
+                if last is None and self._job(request.pipeline, request.job_id).state in TRAINING_ENDED:
                     last = self._bus.ends([partition])[partition]
                 for record in reader.poll(_BATCH, _POLL_S):
                     if record.key == key:

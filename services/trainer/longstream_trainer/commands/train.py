@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,11 @@ import yaml
 from longstream.commands.preparing import add_reading
 from longstream.commands.terminal import TerminalLine
 from longstream.errors import InvalidInput
+from longstream_trainer.commands.many import by_many
 from longstream_trainer.job import Job, Stopped, alone_in
 from longstream_trainer.pairs import Pairs, write_pairs
-from longstream_trainer.recipe import PRESETS, Recipe
+from longstream_trainer.presets import preset, preset_names
+from longstream_trainer.recipe import Recipe
 from longstream_trainer.report import Checkpoint, Done, Event, Started, Step
 
 STOPPED = 130
@@ -64,9 +66,19 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="X",
         help="share of the pairs to measure with (%(default)s)",
     )
+    option(
+        "--processes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="that train together on this machine; 0: one for each GPU, else one (%(default)s)",
+    )
+    option(
+        "--dry-run", action="store_true", help="only say what it would take: memory, steps, the least time"
+    )
     option("--json", action="store_true", help="print the outcome as JSON")
     group = parser.add_argument_group("the recipe; what is not given is as in a pipeline file").add_argument
-    group("--recipe", default="", metavar="R", help=f"a YAML file, or a preset: {', '.join(sorted(PRESETS))}")
+    group("--recipe", default="", metavar="R", help=f"a YAML file, or a preset: {', '.join(preset_names())}")
     group("--neftune-alpha", type=float, metavar="A", help="of the noise; 0 for none")
     group("--lora-rank", type=int, metavar="R", help="of the adapter")
     group("--full", action="store_true", help="train all weights")
@@ -84,9 +96,9 @@ def run(args: argparse.Namespace) -> int:
     if args.output.exists():
         raise InvalidInput(f"{args.output} exists already; name another folder", field="--output")
     work_dir = args.output.with_name(f"{args.output.name}.work")
-    with alone_in(work_dir, wait_s=1.0):
+    with alone_in(work_dir, wait_s=1.0), _nothing_left_behind(work_dir):
         pairs = write_pairs(args, work_dir / "pairs.parquet")
-        _announce(recipe, pairs)
+        _announce(args.recipe, recipe, pairs)
         job = Job(
             base_model=args.model,
             shards=(work_dir / "pairs.parquet",),
@@ -94,7 +106,10 @@ def run(args: argparse.Namespace) -> int:
             work_dir=work_dir,
             output_dir=args.output,
             parents={"content_hash": pairs.content_hash},
+            processes=args.processes,
         )
+        if args.dry_run:
+            return _dry_run(args, job)
         progress = Progress(TerminalLine(sys.stderr))
         try:
             done = _train(job, progress)
@@ -110,10 +125,33 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+@contextmanager
+def _nothing_left_behind(work_dir: Path) -> Iterator[None]:
+    """Remove a working folder that nobody could go on from."""
+    try:
+        yield
+    finally:
+        if not any(work_dir.glob("checkpoints/step-*")):
+            shutil.rmtree(work_dir, ignore_errors=True)
+
+
+def _dry_run(args: argparse.Namespace, job: Job) -> int:
+    from longstream_trainer.before import told_before
+    from longstream_trainer.run import quiet_libraries
+
+    quiet_libraries()
+    told = told_before(job)
+    lines = [(name, value) for name, value in told.items() if not name.endswith("_bytes")]
+    lines.append(("memory free", f"{told['memory_free_bytes'] / 2**30:.2f} GiB"))
+    text = "\n".join(f"{name.replace('_', ' ')}: {value}" for name, value in lines)
+    print(json.dumps(told) if args.json else text)
+    return 0
+
+
 def recipe_of(args: argparse.Namespace) -> Recipe:
     """The recipe of a file or preset with what the options change in it. Raises InvalidInput."""
     values: dict[str, Any] = {}
-    if args.recipe in PRESETS:
+    if args.recipe in preset_names():
         values["preset"] = args.recipe
     elif args.recipe:
         values |= _read(Path(args.recipe))
@@ -141,7 +179,7 @@ def _read(path: Path) -> dict[str, Any]:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InvalidInput(
-            f"there is no recipe {path}; presets are {', '.join(sorted(PRESETS))}", field="--recipe"
+            f"there is no recipe {path}; presets are {', '.join(preset_names())}", field="--recipe"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path} is not YAML: {error}", field="--recipe") from None
@@ -168,6 +206,12 @@ class Progress:
             resumed = f", going on from step {event.resumed_from_step}" if event.resumed_from_step else ""
             where = f"{event.device} in {event.precision}"
             print(f"{event.trainable_parameters:,} weights are trained on {where}{resumed}", file=sys.stderr)
+            least = (
+                f"{event.least_seconds / 60:,.1f} min"
+                if event.least_seconds > 120
+                else f"{event.least_seconds:.0f} s"
+            )
+            print(f"about {event.memory_needed_bytes / 2**30:.2f} GiB, {least} at least", file=sys.stderr)
         elif isinstance(event, Step):
             line = partial(self._line, event)
             self.terminal.show(line)
@@ -191,9 +235,13 @@ def _train(job: Job, progress: Progress) -> Done:
     # Read when torch is first imported: threads that wait shall sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with _stoppable() as check:
+        from longstream_trainer.before import processes_of
         from longstream_trainer.run import fine_tune, quiet_libraries
 
         quiet_libraries()
+        world = processes_of(job)
+        if world > 1:
+            return by_many(job, world, progress, check)
         return fine_tune(job, progress, check)
 
 
@@ -216,12 +264,15 @@ def _stoppable() -> Iterator[Callable[[], None]]:
             signal.signal(number, handler)
 
 
-def _announce(recipe: Recipe, pairs: Pairs) -> None:
+def _announce(name: str, recipe: Recipe, pairs: Pairs) -> None:
+    if name in preset_names():
+        print(f"recipe {name}: {preset(name).source}", file=sys.stderr)
     steps, draws = recipe.steps_planned(pairs.trained), recipe.draws_planned(pairs.trained)
-    epochs = draws / pairs.trained
+    full = replace(recipe, max_steps=None).steps_planned(pairs.trained)
+    cut = f"; all of {recipe.epochs:g} epochs would be {full:,} updates" if full > steps else ""
     print(
         f"{pairs.trained:,} pairs to train on, {pairs.held_out:,} held out: {steps:,} updates of "
-        f"{recipe.batch_examples:,}, {epochs:.2f} epochs",
+        f"{recipe.batch_examples:,}, {draws / pairs.trained:.2f} effective epochs{cut}",
         file=sys.stderr,
     )
 
@@ -231,6 +282,7 @@ def _plot(output: Path) -> str:
     try:
         from longstream_trainer.curve import plot_loss
     except ImportError:
+        print("no picture of the loss: matplotlib is not installed", file=sys.stderr)
         return ""
     lines = (output / LOG).read_text(encoding="utf-8").splitlines()
     plot_loss([(step["step"], step["loss"]) for step in map(json.loads, lines)], output / CURVE)
