@@ -215,6 +215,31 @@ def test_a_training_job_of_the_template_carries_its_queue_and_asks_for_nothing_u
     assert whole["spec"]["preemption"] == {"withinClusterQueue": "Never", "reclaimWithinCohort": "Never"}
 
 
+@having("training-nodes")
+def test_the_nodes_of_a_training_job_find_the_first_one_and_may_speak_to_each_other(stack: Stack) -> None:
+    (template,) = of(objects(stack), "CronJob")
+    attempt = Attempt(pipeline="main", job_id="ab" * 16, number=1, job={}, shards=(), work_dir=Path("/work"))
+    job = job_of(template, attempt, "s3://longstream/told")
+    options = dict(word.split("=") for word in job["spec"]["template"]["spec"]["containers"][0]["args"])
+    assert options["--machines"] == str(job["spec"]["completions"])
+    pod, _, address = options["--first"].partition(".")
+    assert pod == f"{job['metadata']['name']}-0"
+    subdomain, _, port = address.partition(":")
+    service = named(objects(stack), "Service", subdomain)
+    assert service["metadata"]["namespace"] == template["metadata"]["namespace"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["publishNotReadyAddresses"] is True
+    labels = job["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    spec = named(objects(stack), "NetworkPolicy", "training-nodes")["spec"]
+    for way, side in (("ingress", "from"), ("egress", "to")):
+        (rule,) = spec[way]
+        assert rule[side] == [{"podSelector": spec["podSelector"]}]
+        (ports,) = rule["ports"]
+        assert ports["port"] <= int(port) <= ports["endPort"]
+    assert spec["podSelector"]["matchLabels"].items() <= labels.items()
+
+
 @having("vllm-server")
 def test_the_instructor_asks_the_server_for_the_model_that_it_serves(stack: Stack) -> None:
     environ = told(objects(stack), workload(objects(stack), "Deployment instructor"))

@@ -28,9 +28,9 @@ _BEHIND = {
 _TOGETHER = (
     ("vllm-server", "gpu"),
     ("kafka-strimzi", *_SCRAM, "vllm-server", "autoscale", "autoscale-scram", "gpu", "queueing"),
-    ("kafka", "autoscale-hpa", "gpu", "queueing"),
+    ("kafka", "autoscale-hpa", "gpu", "training-nodes", "queueing"),
 )
-_ON_LOCAL = ("gpu", "autoscale", "autoscale-hpa", "queueing", "monitoring")
+_ON_LOCAL = ("gpu", "autoscale", "autoscale-hpa", "queueing", "monitoring", "training-nodes")
 """What changes pods or stands beside them. What brings pods must be in the overlay, for its images' names."""
 _IMAGES = ("curator", "instructor", "trainer", "judge", "kafka")
 COMPONENTS = tuple(sorted(file.parent.name for file in K8S.glob("components/*/kustomization.yaml")))

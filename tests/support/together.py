@@ -9,14 +9,14 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from longstream_trainer import neftune
-from longstream_trainer.job import Stopped, read_job
+from longstream_trainer.job import Job, Stopped, read_job
 from longstream_trainer.ranks import joined
 from longstream_trainer.report import Event, decode_event, encode_event
 from longstream_trainer.run import fine_tune
@@ -94,7 +94,7 @@ def _one(rank: int, where: tuple[int, int], job: Path, out: Path, after: int | N
     with joined() as ranks:
         try:
             done = fine_tune(
-                read_job(job),
+                _at(read_job(job), rank, out),
                 lambda event: events.append(encode_event(event)),
                 _stopping(after),
                 ranks,
@@ -103,6 +103,11 @@ def _one(rank: int, where: tuple[int, int], job: Path, out: Path, after: int | N
         except Stopped:
             stopped = True
     (out / f"{rank}.json").write_text(json.dumps({"stopped": stopped, "events": events, "noise": noise}))
+
+
+def _at(job: Job, rank: int, out: Path) -> Job:
+    """As on machines of their own: only the first process has the folder where checkpoints are."""
+    return replace(job, work_dir=out / f"machine-{rank}", output_dir=out / "none") if rank else job
 
 
 def _stopping(after: int | None) -> Callable[[], None]:

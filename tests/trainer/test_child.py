@@ -189,6 +189,10 @@ def test_a_base_model_that_is_not_there_is_permanent(
         {"base_model": ""},
         {"work_dir": None},
         {"recipe": []},
+        {"machines": {"count": 2, "here": 2, "first": "one:1"}},
+        {"machines": {"count": 2, "here": 1, "first": "one"}},
+        {"machines": {"number": 2}},
+        {"machines": {"count": True}},
     ],
 )
 def test_a_job_file_of_another_shape_is_refused(tmp_path: Path, values: Any) -> None:

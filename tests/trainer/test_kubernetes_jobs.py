@@ -150,6 +150,34 @@ def test_a_template_that_runs_by_itself_or_trains_nothing_is_refused(tmp_path: P
             job_of(template, an_attempt(tmp_path), "sha256:told")
 
 
+def indexed(**told: Any) -> dict[str, Any]:
+    template = copy.deepcopy(dict(TEMPLATE))
+    spec = template["spec"]["jobTemplate"]["spec"]
+    spec.update(completionMode="Indexed", completions=4, parallelism=4)
+    spec["template"]["spec"]["subdomain"] = "training"
+    spec.update(told)
+    return template
+
+
+def test_pods_of_an_indexed_template_are_told_how_many_they_are_and_where_they_meet(tmp_path: Path) -> None:
+    job = job_of(indexed(), an_attempt(tmp_path), "sha256:told")
+    told = job["spec"]["template"]["spec"]["containers"][1]["args"]
+    assert told[4:] == ["--machines=4", f"--first={job['metadata']['name']}-0.training:29500"]
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"parallelism": 2}, "must be one number"),
+        ({"completions": None}, "must be one number"),
+        ({"template": {"spec": {"containers": [{"name": "trainer"}]}}}, "need a subdomain"),
+    ],
+)
+def test_pods_that_could_not_meet_are_not_started(tmp_path: Path, told: Any, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        job_of(indexed(**told), an_attempt(tmp_path), "sha256:told")
+
+
 @pytest.mark.parametrize(
     ("conditions", "code"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -192,12 +193,17 @@ def test_the_estimate_is_near_what_a_real_run_takes(tmp_path: Path) -> None:
     LlamaForCausalLM(config).save_pretrained(tmp_path)
     make_tokens(tmp_path)
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", PROGRAM, str(tmp_path)],
+        # Else the C library keeps back what was given up, more or less of it as threads happen to run.
+        env={**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[-2_000:]
     estimated, real = map(int, done.stdout.split()[-2:])
     print(f"estimated {estimated / GIB:.2f} GiB, really {real / GIB:.2f} GiB")
-    assert 0.7 * real < estimated < 1.3 * real
+    assert 0.9 * real < estimated < 1.1 * real
 
 
 def make_tokens(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import signal
 import subprocess
@@ -23,6 +24,7 @@ from longstream.v1.records_pb2 import Model, TrainingJob
 from longstream_trainer import kubernetes_jobs
 from longstream_trainer.kubernetes_jobs import KubernetesLauncher
 from longstream_trainer.remote import Patience
+from scripts.kafka import free_port
 from tests.support.house import opened, soon
 from tests.support.trainees import Trainer, a_release
 from tests.support.trainingjobs import RECIPE
@@ -42,21 +44,36 @@ class Processes:
     folder: Path
     nodes: bool = False
     """Whether each has a working folder of its own, as on a node of its own without a shared claim."""
+    machines: int = 1
+    """Pods of each Job, which make one model."""
     pods: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    """By name of the Job, or by that and the pod's number."""
 
     def template(self) -> Mapping[str, Any]:
-        return TEMPLATE
+        if self.machines == 1:
+            return TEMPLATE
+        told: Any = copy.deepcopy(TEMPLATE)
+        spec = told["spec"]["jobTemplate"]["spec"]
+        spec.update(completionMode="Indexed", completions=self.machines, parallelism=self.machines)
+        spec["template"]["spec"]["subdomain"] = "training"
+        return dict(told)
 
     def create(self, job: Mapping[str, Any]) -> None:
-        name = job["metadata"]["name"]
-        if name in self.pods:
+        if job["metadata"]["name"] in self.pods:
             return
         arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+        if self.machines > 1:  # names of pods mean nothing here
+            arguments = [*arguments, f"--first=127.0.0.1:{free_port()}"]
+        for number in range(self.machines):
+            self._start(job["metadata"]["name"] + (f"-{number}" if number else ""), number, arguments)
+
+    def _start(self, name: str, number: int, arguments: Sequence[str]) -> None:
         with (self.folder / "pod.log").open("ab") as log:
             self.pods[name] = subprocess.Popen(
                 [sys.executable, "-m", "longstream_trainer.remote", *arguments],
                 env={
                     **os.environ,
+                    "JOB_COMPLETION_INDEX": str(number),
                     "LONGSTREAM_BUS_URL": f"sqlite:{self.folder / 'log.sqlite'}",
                     "LONGSTREAM_STORAGE_URL": (self.folder / "objects").as_uri(),
                     "TRAINER_WORK_DIR": str(self.folder / (f"node-{name}" if self.nodes else "claim")),
@@ -66,15 +83,22 @@ class Processes:
             )
 
     def get(self, name: str) -> Mapping[str, Any] | None:
-        code = self.pods[name].poll()
-        if code is None:
+        codes = [pod.poll() for pod in self._of(name)]
+        if any(codes):
+            self.delete(name)  # as a Job does whose pods may not fail
+        if None in codes:
             return {}
-        kind = "Complete" if code == 0 else "Failed"
-        reason = "PodFailurePolicy" if code == 42 else "BackoffLimitExceeded"
+        kind = "Failed" if any(codes) else "Complete"
+        reason = "PodFailurePolicy" if 42 in codes else "BackoffLimitExceeded"
         return {"status": {"conditions": [{"type": kind, "status": "True", "reason": reason}]}}
 
     def delete(self, name: str) -> None:
-        self.pods[name].terminate()
+        for pod in self._of(name):
+            pod.terminate()
+
+    def _of(self, name: str) -> list[subprocess.Popen[bytes]]:
+        names = [name, *(f"{name}-{number}" for number in range(1, self.machines))]
+        return [self.pods[one] for one in names]
 
     def end(self) -> None:
         for pod in self.pods.values():
@@ -88,11 +112,15 @@ def trains(base_model: str, **recipe: object) -> Pipeline:
 
 @contextmanager
 def training(
-    folder: Path, pipeline: Pipeline, shards: Sequence[Path | str], monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    pipeline: Pipeline,
+    shards: Sequence[Path | str],
+    monkeypatch: pytest.MonkeyPatch,
+    machines: int = 1,
 ) -> Iterator[tuple[Trainer, Processes]]:
     monkeypatch.setattr(kubernetes_jobs, "_REPORTED_WITHIN_S", 2.0)
     storage = open_storage((folder / "objects").as_uri())
-    processes = Processes(folder)
+    processes = Processes(folder, machines=machines)
     try:
         with opened(Trainer(folder, KubernetesLauncher(processes, storage), {"p": pipeline})) as trainer:
             release = a_release(pipeline)
@@ -170,6 +198,30 @@ def test_a_job_goes_on_on_another_node_from_the_checkpoint_in_storage(
         assert {address[:7] for address in told} <= {"sha256:", ""}
         left = [event.step.seconds_left for event in events if event.HasField("step")]
         assert left[0] > left[-1] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.kills
+def test_two_nodes_make_one_model_and_go_on_together_from_what_the_first_one_had(
+    tmp_path: Path, base_model: Path, shards: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second node is killed, and in the next attempt has nothing but what the first one gives it."""
+    pipeline = trains(str(base_model), epochs=20, checkpoint_every_steps=2)
+    with training(tmp_path, pipeline, shards, monkeypatch, machines=2) as (trainer, processes):
+        processes.nodes = True
+        soon(
+            lambda: next((job.checkpoint for _, job in trainer.jobs.under("") if job.checkpoint), None),
+            timeout_s=120,
+        )
+        [second] = [pod for name, pod in processes.pods.items() if name.endswith("-1-1")]
+        second.kill()
+        job = job_that(trainer, TrainingJob.STATE_SUCCEEDED)
+        assert job.attempt == 2
+        starts = [event.started for event in trainer.events() if event.HasField("started")]
+        assert [start.resumed_from_step > 0 for start in starts] == [False, True]
+        steps = [event.step.step for event in trainer.events() if event.HasField("step")]
+        assert sorted(set(steps)) == list(range(1, job.steps + 1))
+        assert [pod.wait(60) for name, pod in processes.pods.items() if "-2" in name] == [0, 0]
 
 
 @pytest.mark.slow

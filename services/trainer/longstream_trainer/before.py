@@ -18,7 +18,7 @@ from longstream_trainer.tokenised import tokenised
 
 
 def processes_of(job: Job) -> int:
-    """How many make the job's model together."""
+    """How many make the job's model together on each machine."""
     return job.processes or max(1, torch.cuda.device_count())
 
 
@@ -31,7 +31,8 @@ def load_examples(job: Job) -> tuple[list[Row], Examples]:
 def told_before(job: Job) -> dict[str, Any]:
     """What the run would take, before any weight is read. Raises InvalidInput if it does not fit."""
     _, examples = load_examples(job)
-    ranks = Ranks(world=processes_of(job))
+    here = processes_of(job)
+    ranks = Ranks(world=here * job.machines.count, here=here)
     need, device = checked_need(job, examples, ranks), ranks.device()
     peak = device_flops(device, job.recipe)
     draws = job.recipe.draws_planned(len(examples.train))
@@ -45,7 +46,7 @@ def told_before(job: Job) -> dict[str, Any]:
         "processes": ranks.world,
         "memory_needed": need.text(),
         "memory_needed_bytes": need.bytes,
-        "memory_free_bytes": free_bytes(device, ranks.world),
+        "memory_free_bytes": free_bytes(device, ranks.here),
         "least_seconds": round(need.flops / peak / ranks.world, 1),
     }
 
@@ -60,5 +61,5 @@ def checked_need(job: Job, examples: Examples, ranks: Ranks) -> Need:
     )
     # Processes that share a machine's memory are checked before the first of them takes its part.
     if ranks.world == 1 or device.type == "cuda" or not dist.is_initialized():
-        check_fit(need, free_bytes(device, ranks.world), job.recipe, others)
+        check_fit(need, free_bytes(device, ranks.here), job.recipe, others)
     return need

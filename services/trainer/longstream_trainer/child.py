@@ -21,7 +21,7 @@ from typing import IO
 from longstream.errors import SuiteError
 from longstream_trainer.job import Job, Stopped, alone_in, read_job
 from longstream_trainer.report import Event, ExitCode, Failed, encode_event
-from longstream_trainer.spawn import run_ranks
+from longstream_trainer.spawn import Team, run_ranks
 
 _log = logging.getLogger("longstream_trainer.child")
 
@@ -76,10 +76,10 @@ def _attempt(path: Path, report: EventWriter, stopping: threading.Event) -> int:
 
             quiet_libraries()
             check()
-            world = processes_of(job)
-            if world > 1:
+            team = Team(processes=processes_of(job), machines=job.machines)
+            if team.processes * team.machines.count > 1:
                 told_before(job)  # tokens are kept for all of them, and what cannot fit is refused
-                return run_ranks(path, world, (report.stream, sys.stderr), stopping)
+                return run_ranks(path, team, (report.stream, sys.stderr), stopping)
             done = fine_tune(job, report, check)
     except Stopped:
         return ExitCode.STOPPED

@@ -8,17 +8,41 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from longstream.errors import InvalidInput, NotFound, Refused
 from longstream_trainer.recipe import Recipe
 
-_KNOWN = frozenset({"base_model", "shards", "recipe", "work_dir", "output_dir", "parents", "processes"})
+_KNOWN = frozenset(
+    {"base_model", "shards", "recipe", "work_dir", "output_dir", "parents", "processes", "machines"}
+)
 
 CHECKPOINT_FILES = ("weights.safetensors", "optimizer.safetensors", "state.json")
 _MOST_PROCESSES = 64
+_MOST_MACHINES = 1_024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machines:
+    """Those that make a model together, and this one among them."""
+
+    count: int = 1
+    here: int = 0
+    """This one's number, from 0. The first one reports and writes."""
+    first: str = ""
+    """HOST:PORT at which the others find the first one; "" for one machine."""
+
+    def __post_init__(self) -> None:
+        numbers = all(isinstance(one, int) and not isinstance(one, bool) for one in (self.count, self.here))
+        if not numbers or not 0 <= self.here < self.count <= _MOST_MACHINES:
+            raise InvalidInput(
+                f"a job's machines are 1 to {_MOST_MACHINES}, numbered from 0", field="machines"
+            )
+        host, _, port = str(self.first).rpartition(":")
+        if self.count > 1 and not (host and port.isdecimal()):
+            raise InvalidInput("several machines find each other at HOST:PORT of the first", field="machines")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +59,8 @@ class Job:
     parents: Mapping[str, str]
     """What the model comes from, for its card: release, content_hash, base_revision, pipeline and more."""
     processes: int = 0
-    """That make it together on this machine; 0: one for each GPU, and one where there is none."""
+    """That make it together on each machine; 0: one for each GPU, and one where there is none."""
+    machines: Machines = field(default_factory=Machines)
 
 
 def read_job(path: Path) -> Job:
@@ -55,6 +80,7 @@ def read_job(path: Path) -> Job:
         work_dir=Path(_text(values, "work_dir")),
         output_dir=Path(_text(values, "output_dir")),
         processes=_count(values),
+        machines=_machines(values),
         parents={key: str(value) for key, value in _mapping(values, "parents").items()},
     )
 
@@ -69,6 +95,7 @@ def write_job(job: Job, path: Path) -> None:
         "output_dir": str(job.output_dir),
         "parents": dict(job.parents),
         "processes": job.processes,
+        "machines": asdict(job.machines),
     }
     path.write_text(json.dumps(values, indent=2, sort_keys=True))
 
@@ -132,6 +159,14 @@ def _count(values: Mapping[str, Any]) -> int:
             f"the job's processes must be a number from 0 to {_MOST_PROCESSES}", field="processes"
         )
     return value
+
+
+def _machines(values: Mapping[str, Any]) -> Machines:
+    told = _mapping(values, "machines")
+    try:
+        return Machines(**told)
+    except TypeError as error:
+        raise InvalidInput("the job's machines have count, here and first", field="machines") from error
 
 
 def _mapping(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -2,7 +2,8 @@
 
 The administrator's template, a suspended CronJob, says everything about the Job but what it works on: namespace, image,
 devices, volumes, limits. It is read anew for each attempt. The launcher gives the Job a name that follows from job and
-attempt, so that creating it twice finds the first one, and the arguments of `longstream_trainer.remote`. What it
+attempt, so that creating it twice finds the first one, and the arguments of `longstream_trainer.remote`. Where the
+template is indexed its pods are several nodes that make one model, and are told where they meet. What it
 says comes back through the control topic (owner.py); from the API comes only whether the Job still lives. Needed rights
 in that namespace: create, get and delete Jobs, get the CronJob.
 """
@@ -32,6 +33,8 @@ _REPORTED_WITHIN_S = 60.0
 """After the end of a Job: its last report is in the topic by then, and is read before anything is made of the end."""
 _TIMEOUT_S = (5.0, 15.0)
 _GONE_WITHIN_S = 600.0
+MEETING_PORT = 29_500
+"""Of the first pod, where those of several nodes meet."""
 _LOST_AFTER_S = 240.0
 """A pod that takes longer to end is on a node that nobody hears of: the cluster would wait for ever."""
 
@@ -154,8 +157,8 @@ def job_name(job_id: str, number: int) -> str:
 def job_of(template: Mapping[str, Any], attempt: Attempt, address: str) -> dict[str, Any]:
     """A Job of the CronJob with the attempt's name, labels and arguments. address: of what the attempt is told.
 
-    Raises InvalidInput for a CronJob that is not suspended, since it would start Jobs by itself, or that has no
-    container called CONTAINER.
+    Raises InvalidInput for a CronJob that is not suspended, since it would start Jobs by itself, that has no
+    container called CONTAINER, or that is indexed in a way in which its pods could not meet.
     """
     spec = copy.deepcopy(template["spec"]["jobTemplate"]["spec"])
     metadata = copy.deepcopy(template["spec"]["jobTemplate"].get("metadata") or {})
@@ -170,6 +173,7 @@ def job_of(template: Mapping[str, Any], attempt: Attempt, address: str) -> dict[
         f"--job={attempt.job_id}",
         f"--attempt={attempt.number}",
         f"--told={address}",
+        *_machines(spec, job_name(attempt.job_id, attempt.number)),
     ]
     notes = {"longstream.dev/pipeline": attempt.pipeline, "longstream.dev/attempt": str(attempt.number)}
     pod["metadata"] = pod.get("metadata") or {}
@@ -178,6 +182,28 @@ def job_of(template: Mapping[str, Any], attempt: Attempt, address: str) -> dict[
         part["annotations"] = {**(part.get("annotations") or {}), **notes}
     metadata["name"] = job_name(attempt.job_id, attempt.number)
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
+
+
+def _machines(spec: Mapping[str, Any], name: str) -> Iterator[str]:
+    """What the pods of an indexed Job are told, which are nodes that make one model: how many, and where they meet."""
+    if spec.get("completionMode") != "Indexed":
+        return
+    count, at_once = spec.get("completions"), spec.get("parallelism")
+    if not count or count != at_once:
+        raise InvalidInput(
+            "the Jobs' template is indexed: its completions and its parallelism must be one number, that of the "
+            "nodes, since all of them work at once",
+            field="job_template",
+        )
+    subdomain = spec["template"]["spec"].get("subdomain")
+    if not subdomain:
+        raise InvalidInput(
+            "the Jobs' template is indexed: its pods need a subdomain, the name of a headless Service by which they "
+            "find the first one",
+            field="job_template",
+        )
+    yield f"--machines={count}"
+    yield f"--first={name}-0.{subdomain}:{MEETING_PORT}"
 
 
 class KubernetesJob:

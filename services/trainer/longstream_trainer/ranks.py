@@ -37,6 +37,8 @@ class Ranks:
     local: int = 0
     """Among those of this machine."""
     world: int = 1
+    here: int = 1
+    """How many of them are on this machine."""
 
     @property
     def first(self) -> bool:
@@ -101,6 +103,22 @@ class Ranks:
 
         return all_check
 
+    def of_first(self, content: Tensor) -> Tensor:
+        """The first process's tensor in each of them, on the CPU. The others give one of its shape and type."""
+        if self.world == 1 or not content.numel():
+            return content
+        bits = content.detach().to(self.device()).contiguous().reshape(-1).view(torch.uint8)
+        dist.broadcast(bits, 0)
+        return bits.view(content.dtype).reshape(content.shape).cpu()
+
+    def words_of_first(self, words: bytes) -> bytes:
+        """The first process's bytes, in each of them."""
+        if self.world == 1:
+            return words
+        size = int(self.of_first(torch.tensor(len(words))))
+        mine = torch.frombuffer(bytearray(words), dtype=torch.uint8) if self.first and size else None
+        return bytes(self.of_first(torch.empty(size, dtype=torch.uint8) if mine is None else mine).tolist())
+
     def wait(self) -> None:
         """For all the others."""
         if self.world > 1:
@@ -125,7 +143,12 @@ def joined() -> Iterator[Ranks]:
     if world == 1:
         yield Ranks()
         return
-    ranks = Ranks(rank=int(os.environ["RANK"]), local=int(os.environ.get("LOCAL_RANK", "0")), world=world)
+    ranks = Ranks(
+        rank=int(os.environ["RANK"]),
+        local=int(os.environ.get("LOCAL_RANK", "0")),
+        world=world,
+        here=int(os.environ.get("LOCAL_WORLD_SIZE", world)),
+    )
     device = ranks.device()
     if device.type == "cuda":
         torch.cuda.set_device(device)

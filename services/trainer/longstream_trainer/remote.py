@@ -3,7 +3,8 @@
 It fetches what the attempt is told and its rows from storage, trains in a child process as the service itself would,
 stores the model, and reports to the pipeline's owner through the control topic. It ends with the child's exit code.
 SIGTERM lets the child write a checkpoint. Checkpoints go into storage; the next attempt goes on from the newest in its
-working folder, or else from the one that the job names.
+working folder, or else from the one that the job names. Where several pods make one model each is told its number
+(JOB_COMPLETION_INDEX), and only the first one reports, but for what keeps another from starting.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -32,7 +33,7 @@ from longstream.telemetry import configure_logging
 from longstream.topics import TRAINING, PipelineTopics
 from longstream.v1.records_pb2 import ReportTraining, TrainingCommand
 from longstream_trainer import jobs
-from longstream_trainer.job import CHECKPOINT_FILES
+from longstream_trainer.job import CHECKPOINT_FILES, Machines
 from longstream_trainer.launch import Attempt, ChildLauncher, Running, checked_tree
 from longstream_trainer.report import Checkpoint, Done, Event, ExitCode, Failed, encode_event
 from longstream_trainer.settings import TrainerSettings
@@ -132,7 +133,9 @@ def run(
 def _laid_out(attempt: Attempt, storage: Storage) -> None:
     """Put the job's newest checkpoint where the child looks for it, unless the folder holds some of its own."""
     checkpoints = attempt.work_dir / "work" / "checkpoints"
-    if not attempt.checkpoint or any(checkpoints.glob("step-*")):
+    if attempt.job.get("machines", {}).get("here") or not attempt.checkpoint:
+        return  # the first machine's is spread to all
+    if any(checkpoints.glob("step-*")):
         return
     # Its number is inside; under this name it is the oldest, so that one of the child's own is always newer.
     checkpoints.mkdir(parents=True, exist_ok=True)
@@ -173,12 +176,19 @@ def _kept(event: Checkpoint, storage: Storage) -> Checkpoint:
 def attempt_told(options: argparse.Namespace, storage: Storage, folder: Path) -> Attempt:
     """The attempt that the launcher described, working in folder. Raises InvalidInput, NotFound, Unavailable."""
     told = json.loads(storage.get(options.told))
-    place = folder / options.job
+    machines = Machines(count=options.machines, here=options.here, first=options.first)
+    # Where nodes share a claim, each has a folder of its own in it.
+    place = folder / options.job / (f"machine-{machines.here}" if machines.here else "")
     return Attempt(
         pipeline=options.pipeline,
         job_id=options.job,
         number=options.attempt,
-        job={**told["job"], "work_dir": str(place / "work"), "output_dir": str(place / "output")},
+        job={
+            **told["job"],
+            "work_dir": str(place / "work"),
+            "output_dir": str(place / "output"),
+            "machines": asdict(machines),
+        },
         shards=tuple(told["shards"]),
         work_dir=place,
         checkpoint=told.get("checkpoint", ""),
@@ -216,6 +226,9 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("pipeline", "job", "told"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--attempt", type=int, required=True)
+    parser.add_argument("--machines", type=int, default=1)
+    parser.add_argument("--here", type=int, default=int(os.environ.get("JOB_COMPLETION_INDEX", "0")))
+    parser.add_argument("--first", default="", metavar="HOST:PORT")
     return parser
 
 

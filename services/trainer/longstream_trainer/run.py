@@ -42,6 +42,7 @@ from longstream_trainer.neftune import Neftune, attach_neftune
 from longstream_trainer.preflight import Need
 from longstream_trainer.ranks import Ranks
 from longstream_trainer.report import Checkpoint, Done, Reporter, Started, Step
+from longstream_trainer.spread import spread
 from longstream_trainer.ways import is_direct, layout_of
 
 _log = logging.getLogger(__name__)
@@ -150,15 +151,17 @@ def _tokens(example: Example) -> str:
 def _finished(work: _Work) -> Done | None:
     """What an earlier attempt reported or was killed before it could."""
     path = work.job.output_dir / RESULT
-    if not path.is_file():
+    found = path.read_bytes() if work.ranks.first and path.is_file() else b""
+    if not (told := work.ranks.words_of_first(found)):
         return None
-    values = json.loads(path.read_text())
+    values = json.loads(told)
     _same_run(work, values["fingerprint"], work.job.output_dir)
     return Done(**{**values["done"], "output": str(work.job.output_dir)})
 
 
 def _snapshot(work: _Work) -> checkpoint.Snapshot | None:
-    snapshot = checkpoint.load_newest(work.checkpoints)
+    found = checkpoint.load_newest(work.checkpoints) if work.ranks.first else None
+    snapshot = spread(found, work.ranks)
     if snapshot is not None:
         _same_run(work, snapshot.state["fingerprint"], work.job.work_dir)
         _log.info("resuming after step %d", snapshot.step)

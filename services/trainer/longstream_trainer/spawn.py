@@ -1,6 +1,7 @@
 """One training child for each device of this machine, told of each other as torchrun would tell them.
 
-The first one's events go where those of a single child go. When one ends with anything but success the others are
+Where several machines make one model each runs its own, and the first machine's address is where all meet. The first
+one's events go where those of a single child go. When one ends with anything but success the others are
 stopped, for they would wait for it; when this process ends, however it does, they see their standard input end.
 """
 
@@ -12,10 +13,12 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from longstream_trainer.job import Machines
 from longstream_trainer.report import ExitCode
 
 _LOOK_EVERY_S = 0.1
@@ -23,15 +26,37 @@ _GRACE_S = 60.0
 """How long the others may take to end after one has: they may have a checkpoint to write."""
 
 
-def run_ranks(job_file: Path, world: int, ways: tuple[IO[str], IO[str]], stopping: threading.Event) -> int:
-    """Run so many children over a job; returns the first's exit code, or that of the first one that failed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """The children of this machine, and the machines that make the model with it."""
+
+    processes: int
+    """On each machine."""
+    machines: Machines = field(default_factory=Machines)
+
+    def told(self, number: int, first: str) -> dict[str, str]:
+        """What a child of this machine is told. first: HOST:PORT where all of them meet."""
+        host, _, port = first.rpartition(":")
+        return {
+            "RANK": str(self.machines.here * self.processes + number),
+            "LOCAL_RANK": str(number),
+            "LOCAL_WORLD_SIZE": str(self.processes),
+            "WORLD_SIZE": str(self.machines.count * self.processes),
+            "MASTER_ADDR": host,
+            "MASTER_PORT": port,
+        }
+
+
+def run_ranks(job_file: Path, team: Team, ways: tuple[IO[str], IO[str]], stopping: threading.Event) -> int:
+    """Run this machine's children over a job; returns the first's exit code, or that of the first one that failed.
 
     ways: where events go, and where everything else that they say.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    children = [_start(job_file, rank, world, (port, *ways)) for rank in range(world)]
+    first = team.machines.first or f"127.0.0.1:{_free_port()}"
+    children = [
+        _start(job_file, team.told(number, first), ways[0 if number == 0 else 1], ways[1])
+        for number in range(team.processes)
+    ]
     told_s: float | None = None
     failed: int | None = None
     try:
@@ -52,22 +77,20 @@ def run_ranks(job_file: Path, world: int, ways: tuple[IO[str], IO[str]], stoppin
     return codes[0] or worst
 
 
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 def _start(
-    job_file: Path, rank: int, world: int, ways: tuple[str, IO[str], IO[str]]
+    job_file: Path, told: Mapping[str, str], events: IO[str], words: IO[str]
 ) -> subprocess.Popen[bytes]:
-    port, events, words = ways
-    told = {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(world),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
-    }
     return subprocess.Popen(
         [sys.executable, "-m", "longstream_trainer.child", str(job_file)],
         env={**os.environ, **told},
         stdin=subprocess.PIPE,
-        stdout=events if rank == 0 else words,
+        stdout=events,
         stderr=words,
     )
 

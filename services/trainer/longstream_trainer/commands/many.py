@@ -13,7 +13,7 @@ from threading import Event as Flag
 from longstream.errors import Refused
 from longstream_trainer.job import Job, Stopped, write_job
 from longstream_trainer.report import Done, Event, Failed, Reporter, decode_event
-from longstream_trainer.spawn import run_ranks
+from longstream_trainer.spawn import Team, run_ranks
 
 _LOOK_EVERY_S = 0.1
 _TOLD = 1_000
@@ -53,7 +53,7 @@ def by_many(job: Job, world: int, report: Reporter, check: Callable[[], None]) -
 def _run(path: Path, world: int, ways: tuple[int, Path], stopping: Flag) -> int:
     writing, log = ways
     with os.fdopen(writing, "w") as events, log.open("a") as words:
-        return run_ranks(path, world, (events, words), stopping)
+        return run_ranks(path, Team(processes=world), (events, words), stopping)
 
 
 def _hear(reading: int, told: queue.SimpleQueue[Event]) -> None:
