@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pydoc_data.topics import topics
+from typing import Any
 
 import pytest
 
 from tests.support.kube import LOCAL, NAMESPACE, TRAINING, Cluster, rendered, soon
 from tests.support.onkube import SERVICES, Suite
+from tests.support.stacks import Stack, text
 
 pytestmark = pytest.mark.cluster
 
@@ -33,6 +35,30 @@ def test_documents_become_a_judged_model_by_a_training_job(suite: Suite, kube: C
     assert trained["state"] == "STATE_SUCCEEDED"
     (release,) = suite.longstream("releases", "--pipeline=demo")
     assert release["state"] == "STATE_FINAL"
+
+
+@pytest.mark.timeout(900)
+def test_a_training_job_of_two_pods_makes_one_model(suite: Suite, kube: Cluster) -> None:
+    """By the component `training-nodes`; the pods meet by the headless Service's name for the first one."""
+    kube.apply(text(Stack("local", ("training-nodes",))))
+    (release,) = suite.longstream("releases", "--pipeline=demo")
+    before = {job["metadata"]["name"] for job in kube.items("jobs", TRAINING)}
+    recipe = {"epochs": 1, "max_steps": 40, "checkpoint_every_steps": 20}
+    suite.longstream("jobs", "--pipeline=demo", f"--create={release['id']}", f"--recipe={json.dumps(recipe)}")
+
+    def ended() -> Any:
+        new = [job for job in kube.items("jobs", TRAINING) if job["metadata"]["name"] not in before]
+        conditions = [one["type"] for job in new for one in job.get("status", {}).get("conditions", ())]
+        assert "Failed" not in conditions, new
+        return new if "Complete" in conditions else None
+
+    try:
+        (job,) = soon(ended, 600, "a Job of two pods", every_s=3.0)
+    finally:
+        kube.apply(rendered(LOCAL))  # one pod for each Job again
+    assert (job["spec"]["completionMode"], job["status"]["succeeded"]) == ("Indexed", 2)
+    newest = max(suite.longstream("jobs", "--pipeline=demo"), key=lambda told: told["create_time"])
+    assert (newest["state"], newest["step"]) == ("STATE_SUCCEEDED", 40)
 
 
 def test_topics_can_be_applied_again(suite: Suite, kube: Cluster) -> None:

@@ -1,0 +1,106 @@
+"""`longstream winrate`: win rates from a judge's preferences, as they are and with length set equal."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from longstream.errors import InvalidInput
+from longstream_judge.commands.reckoning import add_reckoning, percent, reckoning_of
+from longstream_judge.preferences import read_preferences
+from longstream_judge.scorecard import Scorecard, scorecard
+
+_HEADS = ("MODEL", "N", "WIN RATE", "SE", "LC", "LC INTERVAL", "SLOT GAP", "FLIPS", "FLAGS")
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    words = "win rates from a judge's preferences, raw and length-controlled"
+    parser = subparsers.add_parser("winrate", help=words, description=words.capitalize() + ".")
+    parser.add_argument(
+        "--preferences",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help="of `longstream judge` (.jsonl), or arrays and a model's name (.npz:MODEL)",
+    )
+    parser.add_argument(
+        "--bootstrap",
+        type=int,
+        default=300,
+        metavar="N",
+        help="draws for the length-controlled rate's interval; 0 for none (%(default)s)",
+    )
+    add_reckoning(parser)
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.bootstrap and args.bootstrap < 40:
+        raise InvalidInput(
+            "--bootstrap needs 40 draws for a 95 % interval, or 0 for none", field="--bootstrap"
+        )
+    runs = [read_preferences(named) for named in args.preferences]
+    how = reckoning_of(args, runs, args.bootstrap)
+    cards = sorted((scorecard(run, how) for run in runs), key=lambda card: -card.controlled.rate)
+    if args.json:
+        for card in cards:
+            print(json.dumps(told(card)))
+    else:
+        print(_table(cards))
+    return 0
+
+
+def told(card: Scorecard) -> dict[str, Any]:
+    """A scorecard as JSON: rates in percent, with the versions that they depend on."""
+    interval = card.lc_interval
+    effect = card.slots.effect_logits
+    return {
+        "model": card.name,
+        "n": card.n,
+        "win_rate": percent(card.win_rate),
+        "standard_error": percent(card.standard_error),
+        "ci": [percent(card.interval.low), percent(card.interval.high)],
+        "lc_win_rate": percent(card.controlled.rate),
+        "lc_standard_error": percent(card.controlled.standard_error),
+        "lc_ci": None if interval is None else [percent(interval[0]), percent(interval[1])],
+        "slot_gap": percent(card.slots.gap),
+        "slot_gap_standard_error": percent(card.slots.gap_error),
+        "slot_effect_logits": None if effect is None else [effect.mean, effect.low, effect.high],
+        "flip_rate": percent(card.slots.flip_rate),
+        "flags": dict(card.flags),
+        "lost": dict(card.lost),
+        "left_out": card.controlled.left_out,
+        "coefficients": card.controlled.coefficients,
+        "penalty": card.controlled.strength,
+        "controls": card.controlled.controls,
+        "judges": list(card.judges),
+    }
+
+
+def _table(cards: list[Scorecard]) -> str:
+    rows = [_HEADS, *(_row(card) for card in cards)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    notes = [f"{card.name}: {words}" for card in cards for words in card.flags.values()]
+    judges = sorted({judge for card in cards for judge in card.judges}) or ["unnamed"]
+    versions = f"controls {cards[0].controlled.controls}, judge {', '.join(judges)}"
+    return "\n".join([*lines, *notes, versions])
+
+
+def _row(card: Scorecard) -> tuple[str, ...]:
+    interval = card.lc_interval
+    return (
+        card.name,
+        str(card.n),
+        f"{100 * card.win_rate:.2f}",
+        f"{100 * card.standard_error:.2f}",
+        f"{100 * card.controlled.rate:.2f}",
+        "" if interval is None else f"{100 * interval[0]:.1f} to {100 * interval[1]:.1f}",
+        "" if card.slots.gap is None else f"{100 * card.slots.gap:+.1f}",
+        "" if card.slots.flip_rate is None else f"{100 * card.slots.flip_rate:.0f} %",
+        ", ".join(card.flags),
+    )
