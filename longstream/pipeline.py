@@ -88,6 +88,9 @@ class Evaluate(Section):
     """Instructions to be answered; none: those of the release's held-out rows."""
     max_prompts: int = Field(default=100, ge=1, le=10_000)
     max_tokens: int = Field(default=256, ge=1, le=4_096)
+    anchors: int = Field(default=20, ge=0, le=10_000)
+    """Prompts that the champion answers at length and briefly besides, where a judge decides: they show what length
+    does to it."""
     gate: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -161,6 +161,8 @@ def _evaluation(evaluation: Evaluation) -> Text:
 def _findings(evaluation: Evaluation) -> Iterable[tuple[str, str]]:
     if evaluation.HasField("win_rate"):
         yield f"win rate {interval(evaluation.win_rate)}", ""
+    if evaluation.HasField("length_controlled"):
+        yield f"with length set equal {interval(evaluation.length_controlled)}", ""
     if evaluation.HasField("bits_per_byte_change"):
         change = interval(evaluation.bits_per_byte_change, signed=True)
         yield f"bits per byte {change}; below zero is better", ""

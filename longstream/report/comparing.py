@@ -73,6 +73,9 @@ def _estimates(evaluation: Evaluation) -> Iterator[Estimate]:
     if evaluation.HasField("win_rate"):
         text = bounds(evaluation.win_rate, "%", share=True)
         yield _estimate("win rate by the judge (0.5 is even)", evaluation.win_rate, 0.5, text)
+    if evaluation.HasField("length_controlled"):
+        text = bounds(evaluation.length_controlled, "%", share=True)
+        yield _estimate("the same with length set equal", evaluation.length_controlled, 0.5, text)
     if evaluation.HasField("slot_effect_logits"):
         slot = evaluation.slot_effect_logits
         text = bounds(slot, "logits", signed=True)
@@ -108,6 +111,8 @@ def _figures(evaluation: Evaluation) -> Iterator[tuple[str, Child]]:
         yield "Change", bounds(evaluation.bits_per_byte_change, "bits per byte", signed=True)
     rated = evaluation.HasField("win_rate")
     yield "Win rate", bounds(evaluation.win_rate, "%", share=True) if rated else no_verdict
+    if evaluation.HasField("length_controlled"):
+        yield "With length set equal", bounds(evaluation.length_controlled, "%", share=True)
     slot = evaluation.HasField("slot_effect_logits")
     yield (
         "Slot effect",

@@ -198,7 +198,8 @@ def _verdicts(storage: Storage, evaluation: Evaluation | None, lacking: dict[str
     except (NotFound, Corrupt) as error:
         lacking["verdicts"] = error.message
         return []
-    return rows
+    # Beside them lie anchors, which compare nobody with the candidate.
+    return [row for row in rows if row.get("kind", "comparison") == "comparison"]
 
 
 def _table(storage: Storage, address: str) -> Any:

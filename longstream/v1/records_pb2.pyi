@@ -810,7 +810,7 @@ class Calibration(_message.Message):
     def __init__(self, passed: bool = ..., accuracy: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[float] = ..., flip_rate: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Evaluation(_message.Message):
-    __slots__ = ("pipeline", "id", "state", "model_id", "champion_id", "attempt", "stage", "stage_done", "stage_total", "win_rate", "slot_effect_logits", "flip_rate", "bits_per_byte_change", "candidate_bits_per_byte", "champion_bits_per_byte", "calibration", "lost", "findings", "verdicts_address", "promotion_id", "reason", "create_time", "end_time", "judge", "trace", "parent_trace")
+    __slots__ = ("pipeline", "id", "state", "model_id", "champion_id", "attempt", "stage", "stage_done", "stage_total", "win_rate", "slot_effect_logits", "flip_rate", "bits_per_byte_change", "candidate_bits_per_byte", "champion_bits_per_byte", "calibration", "lost", "findings", "verdicts_address", "promotion_id", "reason", "create_time", "end_time", "judge", "trace", "parent_trace", "length_controlled")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Evaluation.State]
@@ -856,6 +856,7 @@ class Evaluation(_message.Message):
     JUDGE_FIELD_NUMBER: _ClassVar[int]
     TRACE_FIELD_NUMBER: _ClassVar[int]
     PARENT_TRACE_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_CONTROLLED_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     id: str
     state: Evaluation.State
@@ -882,7 +883,8 @@ class Evaluation(_message.Message):
     judge: str
     trace: str
     parent_trace: str
-    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Evaluation.State, str]] = ..., model_id: _Optional[str] = ..., champion_id: _Optional[str] = ..., attempt: _Optional[int] = ..., stage: _Optional[str] = ..., stage_done: _Optional[int] = ..., stage_total: _Optional[int] = ..., win_rate: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[_Union[Interval, _Mapping]] = ..., flip_rate: _Optional[float] = ..., bits_per_byte_change: _Optional[_Union[Interval, _Mapping]] = ..., candidate_bits_per_byte: _Optional[float] = ..., champion_bits_per_byte: _Optional[float] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., lost: _Optional[_Mapping[str, int]] = ..., findings: _Optional[_Iterable[str]] = ..., verdicts_address: _Optional[str] = ..., promotion_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., judge: _Optional[str] = ..., trace: _Optional[str] = ..., parent_trace: _Optional[str] = ...) -> None: ...
+    length_controlled: Interval
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Evaluation.State, str]] = ..., model_id: _Optional[str] = ..., champion_id: _Optional[str] = ..., attempt: _Optional[int] = ..., stage: _Optional[str] = ..., stage_done: _Optional[int] = ..., stage_total: _Optional[int] = ..., win_rate: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[_Union[Interval, _Mapping]] = ..., flip_rate: _Optional[float] = ..., bits_per_byte_change: _Optional[_Union[Interval, _Mapping]] = ..., candidate_bits_per_byte: _Optional[float] = ..., champion_bits_per_byte: _Optional[float] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., lost: _Optional[_Mapping[str, int]] = ..., findings: _Optional[_Iterable[str]] = ..., verdicts_address: _Optional[str] = ..., promotion_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., judge: _Optional[str] = ..., trace: _Optional[str] = ..., parent_trace: _Optional[str] = ..., length_controlled: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
 
 class ComparisonVerdict(_message.Message):
     __slots__ = ("pipeline", "evaluation_id", "comparison_id", "example_id", "preference", "forward", "swapped", "slot_effect_logits", "lost", "candidate_characters", "champion_characters")

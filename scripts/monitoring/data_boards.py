@@ -111,8 +111,13 @@ JUDGE = Board(
             (
                 graph(
                     "Win rate of the latest candidate",
-                    "With its 95 % interval; a half is no difference.",
+                    "With its 95 % interval, as judged and with length set equal; a half is no difference.",
                     fact("judge_win_rate_ratio", "{{pipeline}} {{bound}}", "bound"),
+                    fact(
+                        "judge_length_controlled_win_rate_ratio",
+                        "{{pipeline}} {{bound}}, lengths equal",
+                        "bound",
+                    ),
                     unit="percentunit",
                 ),
                 graph(

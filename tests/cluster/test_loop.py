@@ -43,7 +43,7 @@ def test_a_training_job_of_two_pods_makes_one_model(suite: Suite, kube: Cluster)
     kube.apply(text(Stack("local", ("training-nodes",))))
     (release,) = suite.longstream("releases", "--pipeline=demo")
     before = {job["metadata"]["name"] for job in kube.items("jobs", TRAINING)}
-    recipe = {"epochs": 1, "max_steps": 40, "checkpoint_every_steps": 20}
+    recipe = {"epochs": 1, "checkpoint_every_steps": 2}
     suite.longstream("jobs", "--pipeline=demo", f"--create={release['id']}", f"--recipe={json.dumps(recipe)}")
 
     def ended() -> Any:
@@ -58,7 +58,8 @@ def test_a_training_job_of_two_pods_makes_one_model(suite: Suite, kube: Cluster)
         kube.apply(rendered(LOCAL))  # one pod for each Job again
     assert (job["spec"]["completionMode"], job["status"]["succeeded"]) == ("Indexed", 2)
     newest = max(suite.longstream("jobs", "--pipeline=demo"), key=lambda told: told["create_time"])
-    assert (newest["state"], newest["step"]) == ("STATE_SUCCEEDED", 40)
+    assert newest["state"] == "STATE_SUCCEEDED"
+    assert newest["step"] == newest["steps"] > 0
 
 
 def test_topics_can_be_applied_again(suite: Suite, kube: Cluster) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import random
+from collections import Counter
 from dataclasses import replace
 from threading import Event
 
+import pyarrow.parquet as pq
 import pytest
 
 from longstream.errors import EngineDied, InvalidInput
 from longstream.llm.types import Adapter, Sampling
+from longstream.v1.records_pb2 import Evaluation
 from longstream_judge.asking import Cancelled, Patience
-from longstream_judge.calibration import Known
-from longstream_judge.evaluation import evaluate
+from longstream_judge.calibration import CalibrationLimits, Known
+from longstream_judge.evaluation import ASKINGS, evaluate
+from longstream_judge.facts import table
 from longstream_judge.gate import Policy
 from longstream_judge.intervals import Bootstrap
 from longstream_judge.spec import Contestant, EvaluationResult, EvaluationSpec, Example, Models
@@ -28,6 +33,7 @@ SPEC = EvaluationSpec(
     sampling=Sampling(max_tokens=80),
     bootstrap=Bootstrap(resamples=500),
     patience=Patience(in_flight=8, timeout_s=5),
+    anchors=24,
 )
 BY_HELDOUT = Policy(decide_by="heldout_bits_per_byte")
 GOOD, POOR = Adapter("good", "adapters/good"), Adapter("poor", "adapters/poor")
@@ -39,9 +45,11 @@ def nothing(stage: str, done: int, total: int) -> None:
 
 def answering(instruction: str, adapter: str) -> str:
     """The good adapter knows the human answer, the poor one its words in a sorted row, the base little."""
-    answer = ANSWERS[instruction]
-    texts = {"good": answer, "poor": " ".join(sorted(answer.split())), "": f"{instruction} I do not know."}
-    return texts[adapter]
+    plain, _, asking = instruction.partition("\n\n")
+    answer = ANSWERS[plain]
+    texts = {"good": answer, "poor": " ".join(sorted(answer.split())), "": f"{plain} I do not know."}
+    text = texts[adapter]
+    return {"": text, ASKINGS[0]: f"{text} {text}", ASKINGS[1]: " ".join(text.split()[:4])}[asking]
 
 
 def nats_per_word(adapter: str) -> float:
@@ -96,6 +104,50 @@ def test_the_better_model_is_promoted_and_the_worse_one_refused() -> None:
     assert won.verdict.outcome == "promote"
     assert rate(won) == pytest.approx(0.982, abs=0.001)
     assert beaten.verdict.outcome == "refuse"
+
+
+def lengthy(question: str, first: str, second: str) -> float:
+    """Prefers the longer answer, and nothing else."""
+    return (len(first) > len(second)) * 4.0 - (len(first) < len(second)) * 4.0
+
+
+def test_a_candidate_that_is_only_longer_wins_and_is_not_promoted() -> None:
+    """What the champion's own longer and shorter answers show about the judge is taken off."""
+    policy = Policy(calibration=CalibrationLimits(min_accuracy=0.0))
+    longer = run(GOOD, None, judging=lengthy, spec=replace(SPEC, policy=policy))
+    measured = longer.evidence.win_rate
+    assert measured is not None
+    assert measured.rate is not None
+    assert measured.rate.low > 0.5
+    assert measured.controlled is not None
+    assert measured.controlled.low < 0.5
+    assert longer.verdict.outcome == "refuse"
+    assert longer.verdict.reasons[0].startswith("with length set equal the win rate is")
+    assert len(longer.anchors) == 48
+    assert {row.prompt.instruction for row in longer.anchors} == {
+        row.prompt.instruction for row in longer.compared
+    }
+
+
+def test_anchors_are_kept_beside_the_comparisons() -> None:
+    found = run(GOOD, None)
+    kept = pq.read_table(io.BytesIO(table(Evaluation(id="e"), found.compared, found.anchors))).to_pylist()
+    assert Counter(row["kind"] for row in kept) == {"comparison": 24, "anchor": 48}
+    assert len({row["comparison_id"] for row in kept}) == 72
+    bare = {row["champion"] for row in kept if row["kind"] == "anchor"}
+    assert bare == {answer.champion.text for answer in found.compared}
+
+
+def test_without_anchors_answers_that_are_always_longer_decide_nothing() -> None:
+    alone = run(GOOD, None, spec=replace(SPEC, anchors=0))
+    assert alone.evidence.win_rate is not None
+    assert alone.evidence.win_rate.entangled
+    assert alone.verdict.outcome == "abstain"
+    assert "raise evaluate.anchors" in alone.verdict.reasons[0]
+
+
+def test_held_out_text_decides_without_anchors() -> None:
+    assert run(GOOD, None, spec=replace(SPEC, policy=BY_HELDOUT)).anchors == []
 
 
 def test_exchanged_contestants_mirror_the_evidence() -> None:
@@ -178,7 +230,9 @@ def test_a_model_against_itself_is_a_tie_that_no_judge_is_asked_about() -> None:
     judge, model = ruled(), ruled()
     contestant = Contestant(model=model, adapter=GOOD)
     result = evaluate(
-        replace(SPEC, known=()), Models(judge=judge, candidate=contestant, champion=contestant), nothing
+        replace(SPEC, known=(), anchors=0),
+        Models(judge=judge, candidate=contestant, champion=contestant),
+        nothing,
     )
     assert rate(result) == 0.5
     assert judge.asked == []
@@ -188,7 +242,7 @@ def test_a_model_against_itself_is_a_tie_that_no_judge_is_asked_about() -> None:
 def test_every_pair_is_judged_in_both_orders() -> None:
     judge, model = ruled(), ruled()
     models = against_base(judge, model)
-    evaluate(replace(SPEC, known=()), models, nothing)
+    evaluate(replace(SPEC, known=(), anchors=0), models, nothing)
     shown = [tuple(part.text for part in prompt.parts if part.data) for prompt in judge.asked]
     assert len(set(shown)) == 2 * len(SPEC.prompts)
     assert {(question, second, first) for question, first, second in shown} == set(shown)
@@ -274,6 +328,8 @@ def test_progress_names_every_stage_with_its_count() -> None:
         "candidate_heldout": (12, 12),
         "champion_answers": (24, 24),
         "champion_heldout": (12, 12),
+        "champion_anchors": (48, 48),
+        "anchors": (96, 96),
         "calibration": (72, 72),
         "comparisons": (48, 48),
     }

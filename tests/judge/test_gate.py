@@ -40,6 +40,7 @@ def measured(low: float, high: float, n: int = 40, slot: float = 0.2) -> WinRate
         flip_rate=0.1,
         slot_effect_logits=interval(slot - 0.1, slot + 0.1, n),
         length=NO_VIEW,
+        controlled=interval(low, high, n),
     )
 
 
@@ -54,9 +55,27 @@ def test_a_win_rate_whose_lower_bound_is_above_the_threshold_promotes() -> None:
     verdict = decide(Policy(), WON)
     assert verdict.outcome == "promote"
     assert verdict.reasons == (
-        "win rate 62.5 %, 95 % interval 55.0 % to 70.0 % over 40 instructions: "
-        "the lower bound is above 50.0 %",
+        "win rate 62.5 %, 95 % interval 55.0 % to 70.0 % over 40 instructions, with length set equal 62.5 %, "
+        "95 % interval 55.0 % to 70.0 %: the lower bound is above 50.0 %",
     )
+
+
+@pytest.mark.parametrize(
+    ("controlled", "reason"),
+    [
+        (
+            interval(0.4, 0.6),
+            "with length set equal the win rate is 50.0 %, 95 % interval 40.0 % to 60.0 %: the lower",
+        ),
+        (None, "so few instructions do not tell what length does"),
+    ],
+)
+def test_a_win_by_length_alone_promotes_nothing(controlled: Interval | None, reason: str) -> None:
+    longer = replace(WON, win_rate=replace(measured(0.55, 0.7), controlled=controlled))
+    verdict = decide(Policy(), longer)
+    assert verdict.outcome == ("refuse" if controlled else "abstain")
+    assert verdict.reasons[0].startswith(reason)
+    assert decide(Policy(length_controlled=False), longer).outcome == "promote"
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.5, 0.9), (0.3, 0.7), (0.1, 0.2)])
@@ -112,7 +131,7 @@ def test_which_findings_block_is_the_policys_choice() -> None:
 
 def test_everything_against_a_promotion_is_told() -> None:
     evidence = replace(WON, win_rate=measured(0.2, 0.3, slot=3.0), findings=(MARKUP,))
-    assert len(decide(Policy(), evidence).reasons) == 3
+    assert len(decide(Policy(), evidence).reasons) == 4
 
 
 def test_a_win_by_length_is_noted() -> None:

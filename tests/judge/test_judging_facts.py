@@ -29,6 +29,10 @@ def test_gauges_are_those_of_the_latest_evaluation_and_a_new_process_shows_them_
         assert house.shown("judge_win_rate_ratio", pipeline="p", bound="low") == evaluation.win_rate.low
         slot = house.shown("judge_slot_effect_logits", pipeline="p", bound="high")
         assert slot == evaluation.slot_effect_logits.high
+        fair = house.shown("judge_length_controlled_win_rate_ratio", pipeline="p", bound="low")
+        assert fair == (
+            evaluation.length_controlled.low if evaluation.HasField("length_controlled") else None
+        )
         bits = house.shown("judge_heldout_bits", pipeline="p", side="candidate")
         assert bits == evaluation.candidate_bits_per_byte
         assert house.shown("judge_calibration_passed", pipeline="p") == evaluation.calibration.passed

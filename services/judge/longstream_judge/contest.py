@@ -54,6 +54,7 @@ def spec_for(model: Model, release: Release, storage: Storage) -> EvaluationSpec
         template=model.template,
         sampling=Sampling(max_tokens=evaluate.max_tokens),
         seed=pipeline.split.seed,
+        anchors=evaluate.anchors,
     )
 
 

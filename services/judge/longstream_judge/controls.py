@@ -29,11 +29,12 @@ class Anchors:
     """Judged pairs of one model with itself; all (rows,).
 
     ids: of the instructions. lengths: tanh of the length difference, as the fit has it. labels: the preference.
-    """
+    weight: of an anchor beside a row of the model; as published, half of 0.2 for each of verbose and concise."""
 
     ids: tuple[str, ...] = ()
     lengths: Vector = field(default_factory=lambda: np.zeros(0))
     labels: Vector = field(default_factory=lambda: np.zeros(0))
+    weight: float = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,8 +32,10 @@ from longstream_judge.spec import (
     Example,
     Models,
 )
-from longstream_judge.winrate import Row, win_rate
+from longstream_judge.winrate import Row, WinRate, win_rate
 
+ASKINGS = ("Answer at length and in every detail.", "Answer as briefly as you can.")
+"""What makes the champion's answers longer and shorter than it would have them, for anchors."""
 _SEAMS = 8  # tokens for BOS and for what encoding prompt and continuation in one piece may add
 
 
@@ -50,11 +52,15 @@ def evaluate(
     candidate = _contest(run, "candidate", models.candidate, heldout)
     champion = _contest(run, "champion", models.champion, heldout)
     scored = _paired(heldout, candidate.scores, champion.scores)
+    anchored = _anchored(spec, models)
+    other = _answers(run, "champion_anchors", models.champion, _asked(anchored))
     judged = _Judged()
     if models.judge is not None:
         calibrated = _calibrated(run, models.judge)
-        compared = _compared(run, models.judge, candidate.answers, champion.answers)
-        judged = _Judged(models.judge.identity, calibrated, compared)
+        compared = _compared(run, models.judge, spec.prompts, (candidate.answers, champion.answers))
+        plain = champion.answers[: len(anchored)] * len(ASKINGS)
+        anchors = _compared(run, models.judge, anchored * len(ASKINGS), (other, plain), "anchors")
+        judged = _Judged(models.judge.identity, calibrated, compared, anchors)
     return _result(spec, judged, scored, candidate.answers)
 
 
@@ -85,6 +91,21 @@ class _Judged:
     judge: EngineIdentity | None = None
     calibrated: Sequence[CalibratedRow] = ()
     compared: Sequence[ComparedRow] = ()
+    anchors: Sequence[ComparedRow] = ()
+
+
+def _anchored(spec: EvaluationSpec, models: Models) -> list[Example]:
+    """The prompts that the champion answers at length and briefly besides: none where no judge decides."""
+    decides = models.judge is not None and spec.policy.decide_by == "judge"
+    return list(spec.prompts[: spec.anchors]) if decides else []
+
+
+def _asked(prompts: Sequence[Example]) -> list[Example]:
+    return [
+        replace(prompt, instruction=f"{prompt.instruction}\n\n{asking}")
+        for asking in ASKINGS
+        for prompt in prompts
+    ]
 
 
 def _fitted(run: _Run, models: Models) -> list[Example]:
@@ -111,18 +132,24 @@ def _fitted(run: _Run, models: Models) -> list[Example]:
 def _contest(run: _Run, name: str, contestant: Contestant, heldout: Sequence[Example]) -> _Contest:
     model, adapter, timeout_s = contestant.model, contestant.adapter, run.spec.patience.timeout_s
 
-    def answer(example: Example) -> Completion:
-        prompt = run.prompt(example)
-        return model.generate(prompt, run.spec.sampling, adapter=adapter, timeout_s=timeout_s)
-
     def score(example: Example) -> Score:
         if not example.response:
             raise TooLarge("the context has no room for a word of the response")
         return model.score(run.prompt(example), example.response, adapter=adapter, timeout_s=timeout_s)
 
-    completions = run.asker.ask_all(f"{name}_answers", model, run.spec.prompts, answer)
+    answers = _answers(run, f"{name}_answers", contestant, run.spec.prompts)
     scores = run.asker.ask_all(f"{name}_heldout", model, heldout, score)
-    return _Contest(list(map(_answer, completions)), scores)
+    return _Contest(answers, scores)
+
+
+def _answers(run: _Run, stage: str, contestant: Contestant, prompts: Sequence[Example]) -> list[Answer]:
+    model, adapter, timeout_s = contestant.model, contestant.adapter, run.spec.patience.timeout_s
+
+    def answer(example: Example) -> Completion:
+        prompt = run.prompt(example)
+        return model.generate(prompt, run.spec.sampling, adapter=adapter, timeout_s=timeout_s)
+
+    return list(map(_answer, run.asker.ask_all(stage, model, prompts, answer)))
 
 
 def _answer(reply: Completion | Lost) -> Answer:
@@ -148,16 +175,20 @@ def _calibrated(run: _Run, judge: LanguageModel) -> list[CalibratedRow]:
 
 
 def _compared(
-    run: _Run, judge: LanguageModel, candidate: Sequence[Answer], champion: Sequence[Answer]
+    run: _Run,
+    judge: LanguageModel,
+    prompts: Sequence[Example],
+    sides: tuple[Sequence[Answer], Sequence[Answer]],
+    stage: str = "comparisons",
 ) -> list[ComparedRow]:
-    prompts = run.spec.prompts
+    candidate, champion = sides
     pairs = [
         Pair(id=prompt.id, question=prompt.question, candidate=mine.text, champion=theirs.text)
         for prompt, mine, theirs in zip(prompts, candidate, champion, strict=True)
     ]
     failures = [_missing(mine, theirs) for mine, theirs in zip(candidate, champion, strict=True)]
     whole = [pair for pair, failure in zip(pairs, failures, strict=True) if not failure]
-    comparisons = iter(_judged(run, "comparisons", judge, whole))
+    comparisons = iter(_judged(run, stage, judge, whole))
     said = [lost(failure) if failure else next(comparisons) for failure in failures]
     return [
         ComparedRow(prompt=prompt, candidate=mine, champion=theirs, comparison=comparison)
@@ -225,7 +256,7 @@ def _result(
     given = [answer for answer in answers if not answer.failure]
     known = [(row.known, row.comparison) for row in judged.calibrated]
     evidence = Evidence(
-        win_rate=win_rate(map(_row, judged.compared), spec.bootstrap) if judged.judge else None,
+        win_rate=_win_rate(spec, judged) if judged.judge else None,
         calibration=calibrate(known, spec.policy.calibration) if judged.judge else None,
         heldout=heldout_change(scored.rows, spec.bootstrap, lost=sum(scored.lost.values())),
         findings=findings([a.text for a in given], [a.truncated for a in given], spec.policy.guards),
@@ -234,11 +265,16 @@ def _result(
         verdict=decide(spec.policy, evidence),
         evidence=evidence,
         compared=judged.compared,
+        anchors=judged.anchors,
         calibrated=judged.calibrated,
         heldout=scored.rows,
         heldout_lost=scored.lost,
         judge=judged.judge,
     )
+
+
+def _win_rate(spec: EvaluationSpec, judged: _Judged) -> WinRate:
+    return win_rate(map(_row, judged.compared), spec.bootstrap, map(_row, judged.anchors))
 
 
 def _row(row: ComparedRow) -> Row:

@@ -15,9 +15,11 @@ from longstream_judge.intervals import Interval
 from longstream_judge.spec import ComparedRow, EvaluationResult
 
 MEDIA_TYPE = "application/vnd.apache.parquet"
+COMPARISON = "comparison"
 
 _SCHEMA = pa.schema(
     [
+        ("kind", pa.string()),
         ("comparison_id", pa.string()),
         ("example_id", pa.string()),
         ("question", pa.string()),
@@ -44,6 +46,8 @@ def fill(evaluation: pb.Evaluation, result: EvaluationResult, prompt_revision: s
         evaluation.lost.update(measured.lost)
         if measured.rate is not None:
             evaluation.win_rate.CopyFrom(_interval(measured.rate))
+        if measured.controlled is not None:
+            evaluation.length_controlled.CopyFrom(_interval(measured.controlled))
         if measured.slot_effect_logits is not None:
             evaluation.slot_effect_logits.CopyFrom(_interval(measured.slot_effect_logits))
     if evidence.calibration is not None:
@@ -60,11 +64,15 @@ def verdicts(evaluation: pb.Evaluation, rows: Iterable[ComparedRow]) -> list[pb.
     return [_verdict(evaluation, row) for row in rows]
 
 
-def table(evaluation: pb.Evaluation, rows: Iterable[ComparedRow]) -> bytes:
-    """Every comparison with both answers, as Parquet."""
+def table(
+    evaluation: pb.Evaluation, rows: Iterable[ComparedRow], anchors: Iterable[ComparedRow] = ()
+) -> bytes:
+    """Every comparison with both answers, as Parquet. Of an anchor both are the champion's."""
+    kinds = [*((COMPARISON, row) for row in rows), *(("anchor", row) for row in anchors)]
     lines = [
         {
-            "comparison_id": _comparison_id(evaluation, row),
+            "kind": kind,
+            "comparison_id": (_comparison_id(evaluation, row) if kind == COMPARISON else f"{kind}-{number}"),
             "example_id": row.prompt.id,
             "question": row.prompt.question,
             "candidate": row.candidate.text,
@@ -75,7 +83,7 @@ def table(evaluation: pb.Evaluation, rows: Iterable[ComparedRow]) -> bytes:
             "slot_effect_logits": row.comparison.slot_effect_logits,
             "lost": row.comparison.failure,
         }
-        for row in rows
+        for number, (kind, row) in enumerate(kinds)
     ]
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(lines, schema=_SCHEMA), sink, compression="zstd")

@@ -17,6 +17,7 @@ from longstream.errors import InvalidInput
 from longstream_judge.calibration import Calibration, CalibrationLimits
 from longstream_judge.guards import Finding, FindingName, GuardLimits
 from longstream_judge.heldout import HeldoutChange
+from longstream_judge.intervals import Interval
 from longstream_judge.winrate import WinRate
 
 Outcome = Literal["promote", "refuse", "abstain"]
@@ -41,6 +42,8 @@ class Policy:
     decide_by: Literal["judge", "heldout_bits_per_byte"] = "judge"
     min_win_rate: _Share = 0.5
     """The lower bound of the win rate must be above it."""
+    length_controlled: bool = True
+    """Whether that of the rate with length set equal must be, too; where it cannot be told, the gate abstains."""
     min_instructions: _Count = 20
     """Instructions with a verdict in both orders; fewer decide nothing."""
     max_lost_share: _Share = 0.1
@@ -111,16 +114,26 @@ def _by_judge(policy: Policy, evidence: Evidence) -> Verdict:
         return _thin(f"{count} instructions have a verdict, {policy.min_instructions} are needed; {lost}")
     if measured.lost_share > policy.max_lost_share:
         return _thin(f"{_percent(measured.lost_share)} of the comparisons are without a verdict; {lost}")
-    against = [*_slot_objection(policy, measured), *_finding_objections(policy, evidence)]
+    against = [
+        *_length_objection(policy, measured),
+        *_slot_objection(policy, measured),
+        *_finding_objections(policy, evidence),
+    ]
     rate = measured.rate
-    said = (
-        f"win rate {_percent(rate.mean)}, {100 * rate.confidence:.0f} % interval {_percent(rate.low)} to "
-        f"{_percent(rate.high)} over {rate.n} instructions"
-    )
+    said = f"win rate {_interval(rate)} over {rate.n} instructions"
     if rate.low <= policy.min_win_rate:
         against.insert(0, f"{said}: the lower bound is not above {_percent(policy.min_win_rate)}")
     if against:
         return Verdict(outcome="refuse", reasons=tuple(against))
+    if policy.length_controlled and measured.controlled is None:
+        return _thin(
+            "the challenger's answers are longer, or shorter, nearly everywhere: length and quality cannot be told "
+            "apart; raise evaluate.anchors"
+            if measured.entangled
+            else "so few instructions do not tell what length does to the judge"
+        )
+    if policy.length_controlled and measured.controlled is not None:
+        said += f", with length set equal {_interval(measured.controlled)}"
     return Verdict(
         outcome="promote", reasons=(f"{said}: the lower bound is above {_percent(policy.min_win_rate)}",)
     )
@@ -151,6 +164,16 @@ def _by_heldout(policy: Policy, evidence: Evidence) -> Verdict:
 
 def _thin(reason: str) -> Verdict:
     return Verdict(outcome="abstain", reasons=(reason, "nothing is promoted by default"))
+
+
+def _length_objection(policy: Policy, measured: WinRate) -> list[str]:
+    controlled = measured.controlled
+    if not policy.length_controlled or controlled is None or controlled.low > policy.min_win_rate:
+        return []
+    bound = _percent(policy.min_win_rate)
+    return [
+        f"with length set equal the win rate is {_interval(controlled)}: the lower bound is not above {bound}"
+    ]
 
 
 def _slot_objection(policy: Policy, measured: WinRate) -> list[str]:
@@ -186,6 +209,13 @@ def _length_note(evidence: Evidence) -> list[str]:
 
 def _lost(lost: Mapping[str, int]) -> str:
     return "lost: " + (", ".join(f"{reason} {count}" for reason, count in lost.items()) or "none")
+
+
+def _interval(rate: Interval) -> str:
+    return (
+        f"{_percent(rate.mean)}, {100 * rate.confidence:.0f} % interval {_percent(rate.low)} to "
+        f"{_percent(rate.high)}"
+    )
 
 
 def _percent(share: float) -> str:

@@ -22,8 +22,8 @@ from longstream_judge.preferences import Preferences
 
 Vector = NDArray[np.float64]
 
-_ANCHOR_WEIGHT = 0.1
-"""Of an anchor beside a row of the model, as published: half of 0.2 for each of verbose and concise."""
+ENTANGLED = 0.9
+"""From this on length and strength cannot be told apart: one model's answers are longer nearly everywhere."""
 _FOLDS = 5
 
 
@@ -58,7 +58,9 @@ class Design:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LengthControlled:
-    """rate: 0 to 1. strength: C of the penalty. influence: what each instruction adds to the rate's error, by id."""
+    """rate: 0 to 1. strength: C of the penalty. entangled: share of what length would explain that the model's strength
+    would explain as well, 0 to 1. influence: what each instruction adds to the rate's error, by id.
+    """
 
     rate: float
     standard_error: float
@@ -67,6 +69,7 @@ class LengthControlled:
     n: int
     left_out: int
     controls: str
+    entangled: float
     influence: dict[str, float] = field(repr=False)
 
 
@@ -104,7 +107,7 @@ def design(preferences: Preferences, controls: Controls, style: Sequence[str] = 
         table=Table(
             np.column_stack(list(columns.values())),
             np.concatenate([rows.preferences, anchors.labels]),
-            np.concatenate([np.ones(len(kept)), np.full(len(anchors.ids), _ANCHOR_WEIGHT)]),
+            np.concatenate([np.ones(len(kept)), np.full(len(anchors.ids), anchors.weight)]),
         ),
         left_out=len(preferences.ids) - len(kept),
     )
@@ -126,6 +129,7 @@ def length_controlled(preferences: Preferences, how: Reckoning) -> LengthControl
         n=len(made.ids),
         left_out=made.left_out,
         controls=how.controls.revision,
+        entangled=_entangled(made),
         influence=influence,
     )
 
@@ -160,6 +164,14 @@ def resampled(preferences: Preferences, fitted: LengthControlled, how: Reckoning
         drawn = counts[own]
         rates.append(float(drawn @ _chances(made, coefficients) / max(1, drawn.sum())))
     return np.sort(np.array(rates))
+
+
+def _entangled(made: Design) -> float:
+    """Squared cosine of the angle between the two columns, as the fit weighs their rows."""
+    length, strength = (made.table.features[:, made.names.index(name)] for name in ("length", "strength"))
+    weights = made.table.weights
+    sizes = float(weights @ length**2) * float(weights @ strength**2)
+    return float(weights @ (length * strength)) ** 2 / sizes if sizes else 0.0
 
 
 def _bounded(differences: Vector) -> Vector:

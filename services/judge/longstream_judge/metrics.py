@@ -31,6 +31,7 @@ _LATEST = {
 }
 _INTERVALS = {
     "judge_win_rate_ratio": "Win rate of the latest evaluation's candidate, with its 95 % interval.",
+    "judge_length_controlled_win_rate_ratio": "The same with the length of both answers set equal.",
     "judge_slot_effect_logits": "How far the first place decides, in logits; 0 is fair.",
 }
 _REIGN = {
@@ -138,10 +139,12 @@ class JudgingFacts:
         told: Told = {}
         for pipeline, done in self._done().items():
             rate = done.win_rate if done.HasField("win_rate") else None
+            fair = done.length_controlled if done.HasField("length_controlled") else None
             slot = done.slot_effect_logits if done.HasField("slot_effect_logits") else None
             for bound in _BOUNDS:
                 told[pipeline, bound] = (
                     None if rate is None else getattr(rate, bound),
+                    None if fair is None else getattr(fair, bound),
                     None if slot is None else getattr(slot, bound),
                 )
         return told

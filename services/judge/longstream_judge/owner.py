@@ -221,7 +221,8 @@ class JudgingOwner(Owner):
             self._retry_or_fail(evaluation, run.error, outputs)
             return
         result = run.result
-        address = self._parts.storage.put(facts.table(evaluation, result.compared), facts.MEDIA_TYPE)
+        table = facts.table(evaluation, result.compared, result.anchors)
+        address = self._parts.storage.put(table, facts.MEDIA_TYPE)
         crash_point("judge.verdicts.stored")
         facts.fill(evaluation, result, comparison.prompt_revision())
         evaluation.verdicts_address = address

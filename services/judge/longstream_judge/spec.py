@@ -60,6 +60,8 @@ class EvaluationSpec:
     bootstrap: Bootstrap = field(default_factory=Bootstrap)
     patience: Patience = field(default_factory=Patience)
     seed: int = 0
+    anchors: int = 0
+    """Prompts that the champion answers at length and briefly besides, to tell what length does to the judge."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +102,8 @@ class EvaluationResult:
     verdict: Verdict
     evidence: Evidence
     compared: Sequence[ComparedRow]
+    anchors: Sequence[ComparedRow]
+    """The champion's longer and shorter answers, as the candidate, against its plain ones."""
     calibrated: Sequence[CalibratedRow]
     heldout: Sequence[HeldoutRow]
     heldout_lost: Mapping[str, int]

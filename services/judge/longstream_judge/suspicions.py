@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from longstream_judge.lengthcontrol import LengthControlled
+from longstream_judge.lengthcontrol import ENTANGLED, LengthControlled
 from longstream_judge.preferences import Preferences
 from longstream_judge.slots import Slots
 
@@ -16,6 +16,7 @@ Flag = Literal[
     "constant_length",
     "cut_answers",
     "length_far_from_raw",
+    "length_entangled",
     "missing_difficulty",
     "lost_rows",
     "slot_gap",
@@ -66,6 +67,10 @@ def _about_control(raw: float, controlled: LengthControlled | None) -> dict[Flag
     if abs(controlled.rate - raw) > max(_FAR, _FAR_SHARE * room):
         found["length_far_from_raw"] = (
             f"length moves the win rate from {100 * raw:.1f} to {100 * controlled.rate:.1f} %"
+        )
+    if controlled.entangled > ENTANGLED:
+        found["length_entangled"] = (
+            "one side is longer nearly everywhere: without anchors length and quality cannot be told apart"
         )
     if controlled.left_out:
         found["missing_difficulty"] = f"{controlled.left_out} instructions have no difficulty in the controls"
