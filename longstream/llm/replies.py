@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, cast
 
 from longstream.ids import digest
 from longstream.llm.around import Around
-from longstream.llm.types import Adapter, Completion, EngineIdentity, LanguageModel, Prompt, Sampling
+from longstream.llm.types import Adapter, Completion, EngineIdentity, LanguageModel, Prompt, Sampling, Score
 
+UNKNOWN = "unknown"
+"""Revision of a model that tells none."""
 _log = logging.getLogger(__name__)
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -120,7 +124,7 @@ class RememberingModel(Around):
     """A `LanguageModel` that asks the one inside only what it was not asked before.
 
     Only what is determined is remembered: a seed or no draw, and a model that tells its revision, unless the caller
-    vouches that it stays the same (trusted).
+    vouches that it stays the same: for good (trusted), or in whatever has that name (scope).
     """
 
     def __init__(
@@ -130,8 +134,10 @@ class RememberingModel(Around):
         on_hit: Callable[[Completion], None],
         *,
         trusted: bool = False,
+        scope: str = "",
     ) -> None:
         super().__init__(model)
+        self._scope = scope
         self._store = store
         self._on_hit = on_hit
         self._trusted = trusted
@@ -149,9 +155,9 @@ class RememberingModel(Around):
     ) -> Completion:
         """The reply that is remembered, or else a new one, which will be."""
         determined = sampling.seed is not None or sampling.temperature == 0
-        if not determined or not (self._trusted or self.identity.revision != "unknown"):
+        if not determined or not self._lasting:
             return super().generate(prompt, sampling, adapter=adapter, timeout_s=timeout_s)
-        key = reply_key(self.identity, prompt, sampling, adapter)
+        key = reply_key(self._known, prompt, sampling, adapter)
         kept = self._store.get(key)
         if kept is not None:
             self._on_hit(kept)
@@ -159,6 +165,64 @@ class RememberingModel(Around):
         completion = super().generate(prompt, sampling, adapter=adapter, timeout_s=timeout_s)
         self._store.put(key, completion)
         return completion
+
+    def choose(
+        self, prompt: Prompt, choices: Sequence[str], *, adapter: Adapter | None = None, timeout_s: float
+    ) -> dict[str, float]:
+        """The log-probabilities that are remembered, or else new ones, which will be."""
+
+        def asked() -> list[float]:
+            found = super(RememberingModel, self).choose(
+                prompt, choices, adapter=adapter, timeout_s=timeout_s
+            )
+            return [found[choice] for choice in choices]
+
+        key = digest("choice", *self._named(adapter), len(prompt.parts), *_pieces(prompt), *choices)
+        return dict(zip(choices, self._numbers(key, asked), strict=True))
+
+    def score(
+        self, prompt: Prompt, continuation: str, *, adapter: Adapter | None = None, timeout_s: float
+    ) -> Score:
+        """The score that is remembered, or else a new one, which will be."""
+
+        def asked() -> list[float]:
+            found = super(RememberingModel, self).score(
+                prompt, continuation, adapter=adapter, timeout_s=timeout_s
+            )
+            return [found.log_probability, found.tokens]
+
+        text = continuation.encode("utf-8", "surrogatepass")
+        key = digest("score", *self._named(adapter), len(prompt.parts), *_pieces(prompt), text)
+        log_probability, tokens = self._numbers(key, asked)
+        return Score(log_probability, int(tokens))
+
+    def _numbers(self, key: str, ask: Callable[[], list[float]]) -> list[float]:
+        if not self._lasting:
+            return ask()
+        kept = self._store.get(key)
+        if kept is not None:
+            self._on_hit(kept)
+            return [float(value) for value in json.loads(kept.text)]
+        numbers = ask()
+        self._store.put(
+            key,
+            Completion(text=json.dumps(numbers), finish_reason="stop", prompt_tokens=0, completion_tokens=0),
+        )
+        return numbers
+
+    @property
+    def _lasting(self) -> bool:
+        return self._trusted or bool(self._scope) or self.identity.revision != UNKNOWN
+
+    @property
+    def _known(self) -> EngineIdentity:
+        """The model, as far as it says which it is; else what the scope says it is."""
+        if self._scope and self.identity.revision == UNKNOWN:
+            return replace(self.identity, revision=f"{UNKNOWN} in {self._scope}")
+        return self.identity
+
+    def _named(self, adapter: Adapter | None) -> tuple[str, ...]:
+        return _who(self._known, adapter)
 
     def close(self) -> None:
         """Close the inner model and the file."""
@@ -168,11 +232,7 @@ class RememberingModel(Around):
 
 def reply_key(identity: EngineIdentity, prompt: Prompt, sampling: Sampling, adapter: Adapter | None) -> str:
     """All that determines a reply, as far as the engine keeps its seed."""
-    parts: list[str | bytes | int] = [
-        piece
-        for part in prompt.parts
-        for piece in (int(part.data), part.text.encode("utf-8", "surrogatepass"))
-    ]
+    parts = _pieces(prompt)
     drawn: tuple[str | bytes | int, ...] = (
         sampling.max_tokens,
         str(sampling.temperature),
@@ -180,5 +240,16 @@ def reply_key(identity: EngineIdentity, prompt: Prompt, sampling: Sampling, adap
         str(sampling.seed),
         *sampling.stop,
     )
-    named = (identity.engine, identity.model, identity.revision, adapter.name if adapter else "")
-    return digest("reply", *named, len(parts), *parts, *drawn)
+    return digest("reply", *_who(identity, adapter), len(parts), *parts, *drawn)
+
+
+def _pieces(prompt: Prompt) -> list[str | bytes | int]:
+    return [
+        piece
+        for part in prompt.parts
+        for piece in (int(part.data), part.text.encode("utf-8", "surrogatepass"))
+    ]
+
+
+def _who(identity: EngineIdentity, adapter: Adapter | None) -> tuple[str, ...]:
+    return (identity.engine, identity.model, identity.revision, adapter.name if adapter else "")

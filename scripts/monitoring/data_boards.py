@@ -136,8 +136,10 @@ JUDGE = Board(
                 ),
                 graph(
                     "Evaluations waiting and running",
-                    "In the log, whichever replica owns them.",
+                    "In the log, whichever replica owns them; and replies in an hour that one that was begun again "
+                    "found there already.",
                     fact("judge_open_evaluations", "{{pipeline}} {{state}}", "state"),
+                    Query("sum(increase(judge_remembered_replies_total[1h]))", "remembered replies"),
                 ),
             ),
         ),

@@ -30,7 +30,10 @@ class Opened:
         self.judge = Ruled()
         self.by_name: dict[str, Ruled] = {}
         self.engines = Engines(
-            judge=self.judge, judge_serves=lambda name: name == serves, open_weights=self._open
+            judge=self.judge,
+            judge_serves=lambda name: name == serves,
+            open_weights=self._open,
+            remembering=lambda model, name: model,
         )
 
     def _open(self, name: str) -> LanguageModel:

@@ -127,6 +127,7 @@ class Arena:
                 judge=judge,
                 judge_serves=lambda name: name == "base",
                 open_weights=open_weights or _nothing_else,
+                remembering=lambda model, name: model,
             ),
             cache_dir=folder / "cache",
             metrics=JudgeMetrics(self.house.metrics, tuple(self.pipelines)),

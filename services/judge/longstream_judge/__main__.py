@@ -10,6 +10,7 @@ from longstream.llm import LanguageModel, open_model
 from longstream.llm.component import ModelComponent
 from longstream.llm.devices import gpus_held
 from longstream.llm.metered import EngineMetrics
+from longstream.llm.replies import RememberingModel, ReplyStore
 from longstream.runtime import load, open_runtime
 from longstream.topics import EVALUATIONS, JUDGING, JUDGING_STATE, MODELS, PROMOTIONS, RELEASES
 from longstream.v1.judge_pb2_grpc import add_JudgeServiceServicer_to_server
@@ -33,6 +34,8 @@ def main() -> None:
             return engines.metered(open_model(url, options), partial(gpus_held, url))
 
         model = opened(settings.engine_url)
+        told = JudgeMetrics(runtime.metrics, tuple(runtime.pipelines))
+        replies = ReplyStore(settings.cache_dir / "replies", int(settings.replies_mib * 1024**2))
         kind, _, served = settings.engine_url.partition(":")
         models = runtime.view(MODELS, Model)
         views = JudgeViews(
@@ -50,9 +53,10 @@ def main() -> None:
                 judge=model,
                 judge_serves=lambda base: kind == "openai" or served == base,
                 open_weights=lambda name: opened(f"{settings.weights_engine}:{name}"),
+                remembering=lambda one, name: RememberingModel(one, replies, told.remembered, scope=name),
             ),
             cache_dir=settings.cache_dir,
-            metrics=JudgeMetrics(runtime.metrics, tuple(runtime.pipelines)),
+            metrics=told,
             max_attempts=settings.max_attempts,
         )
         owner = JudgingOwner(runtime.keys, runtime.pipelines, parts)
@@ -64,7 +68,12 @@ def main() -> None:
                     JudgeService(port, views, frozenset(runtime.pipelines)),
                 )
             ],
-            [ModelComponent(model), Closing(owner.close), runtime.worker(JUDGING, owner)],
+            [
+                ModelComponent(model),
+                Closing(replies.close),
+                Closing(owner.close),
+                runtime.worker(JUDGING, owner),
+            ],
         )
 
 

@@ -53,9 +53,9 @@ class Comparison:
     """What a judge said about one pair, from the candidate's side; or why there is no verdict.
 
     forward, swapped: its preference with the candidate shown first and shown second. preference: their mean.
-    slot_effect_logits: above 0 where the place shown first gains; None for a pair that was not shown.
-    lost_mass: the larger share of probability that went to neither label.
-    """
+    slot_effect_logits: above 0 where the place shown first gains; None for a pair that was not shown. lost_mass: the
+    larger share of probability that went to neither label. said: what the judge wrote in each order, where it was
+    asked to write."""
 
     preference: float | None
     forward: float | None = None
@@ -63,6 +63,7 @@ class Comparison:
     slot_effect_logits: float | None = None
     lost_mass: float | None = None
     failure: str = ""
+    said: tuple[str, str] = ("", "")
 
     @property
     def flipped(self) -> bool:
@@ -134,12 +135,16 @@ def _reading(logprobs: Mapping[str, float]) -> _Reading:
 
 
 def _prompt(pair: Pair, first: str, second: str) -> Prompt:
-    sections = (
-        *_section("question", pair.question, ""),
-        *_section(f"answer ({LABELS[0]})", first, pair.question),
-        *_section(f"answer ({LABELS[1]})", second, pair.question),
+    return Prompt((Part(_OPENING), *sections(pair.question, first, second), Part(_REQUEST)))
+
+
+def sections(question: str, first: str, second: str) -> tuple[Part, ...]:
+    """A question and two answers as material, each between marks that follow from it."""
+    return (
+        *_section("question", question, ""),
+        *_section(f"answer ({LABELS[0]})", first, question),
+        *_section(f"answer ({LABELS[1]})", second, question),
     )
-    return Prompt((Part(_OPENING), *sections, Part(_REQUEST)))
 
 
 def _section(title: str, text: str, context: str) -> Iterator[Part]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -29,12 +29,14 @@ class Engines:
     """Where answers come from.
 
     judge: always open. judge_serves: whether the judge's engine also runs that base model. open_weights: loads
-    another model, by path or hub id, for the time of an evaluation.
+    another model, by path or hub id, for the time of an evaluation. remembering: a model around another that keeps its
+    replies under the name of an evaluation, so that one that is begun again pays for nothing twice.
     """
 
     judge: LanguageModel
     judge_serves: Callable[[str], bool]
     open_weights: Callable[[str], LanguageModel]
+    remembering: Callable[[LanguageModel, str], LanguageModel]
 
 
 def spec_for(model: Model, release: Release, storage: Storage) -> EvaluationSpec:
@@ -84,6 +86,22 @@ def contestants(
 
         engines.judge.wait_ready(READY_S)
         yield Models(judge=engines.judge, candidate=contestant(candidate), champion=contestant(champion))
+
+
+def remembered(models: Models, engines: Engines, evaluation_id: str) -> Models:
+    """The same, but what was asked in this evaluation before is not asked again."""
+    made: dict[int, LanguageModel] = {}
+
+    def around(model: LanguageModel) -> LanguageModel:
+        if id(model) not in made:
+            made[id(model)] = engines.remembering(model, evaluation_id)
+        return made[id(model)]
+
+    return Models(
+        judge=around(models.judge) if models.judge is not None else None,
+        candidate=replace(models.candidate, model=around(models.candidate.model)),
+        champion=replace(models.champion, model=around(models.champion.model)),
+    )
 
 
 def _heldout(release: Release, storage: Storage) -> Iterator[Example]:

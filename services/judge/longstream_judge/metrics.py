@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from longstream.fact_gauges import newest, seconds, waiting
+from longstream.llm.types import Completion
 from longstream.telemetry import Course, Metrics, Told, tell_fact
 from longstream.v1.records_pb2 import Evaluation, Promotion
 from longstream.view import View
@@ -57,9 +58,17 @@ class JudgeMetrics:
             pipeline=pipelines,
             outcome=_OUTCOMES.values(),
         )
+        self._remembered = metrics.counter(
+            "judge_remembered_replies_total", "Requests to a model whose replies were there already."
+        )
         self._failures = metrics.counter(
             "judge_evaluations_failed_total", "Evaluations that were tried in vain.", pipeline=pipelines
         )
+
+    def remembered(self, completion: Completion) -> None:
+        """A reply was there already."""
+        del completion
+        self._remembered.labels().inc()
 
     def decided(self, promotion: Promotion) -> None:
         """A model was promoted, refused or rolled back."""

@@ -38,7 +38,7 @@ from longstream.v1.records_pb2 import (
 from longstream.view import CATCH_UP_S, View
 from longstream_judge import comparison, facts
 from longstream_judge.asking import Progress
-from longstream_judge.contest import Engines, contestants, spec_for
+from longstream_judge.contest import Engines, contestants, remembered, spec_for
 from longstream_judge.evaluation import evaluate
 from longstream_judge.metrics import JudgeMetrics
 from longstream_judge.run import EvaluationRun, Stage
@@ -206,7 +206,7 @@ class JudgingOwner(Owner):
             trace(parse_traceparent(evaluation.trace)),
             contestants(parts.engines, parts.storage, parts.cache_dir, candidate, champion) as models,
         ):
-            return evaluate(spec, models, progress, stop)
+            return evaluate(spec, remembered(models, parts.engines, evaluation.id), progress, stop)
 
     def _show(self, running: _Running, stage: Stage, outputs: list[Output]) -> None:
         if stage == running.shown or time.monotonic() - running.shown_at < _SHOW_EVERY_S:

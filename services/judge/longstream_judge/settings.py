@@ -18,7 +18,9 @@ class JudgeSettings:
     weights_engine: str = "vllm"
     """Kind of engine that is opened for models which the judge's engine does not serve: vllm or hf."""
     cache_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "longstream-judge")
-    """Adapters and weights are laid out here; may be emptied while the judge is stopped."""
+    """Adapters and weights are laid out here, and replies kept; may be emptied while the judge is stopped."""
+    replies_mib: float = 256
+    """Room for replies of evaluations, so that one that is begun again asks nothing twice; the oldest go."""
     max_attempts: int = 3
     """Tries of an evaluation that may itself be the cause of its failure; an engine that is away is waited for."""
     engine: EngineOptions = field(default_factory=EngineOptions)

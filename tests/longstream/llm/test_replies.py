@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from longstream.llm.replies import RememberingModel, ReplyStore, reply_key
-from longstream.llm.types import Adapter, Completion, EngineIdentity, Part, Prompt, Sampling
+from longstream.llm.replies import UNKNOWN, RememberingModel, ReplyStore, reply_key
+from longstream.llm.types import Adapter, Completion, EngineIdentity, Part, Prompt, Sampling, Score
+from tests.support.ruledmodel import RuledModel
 from tests.support.scripted import ScriptedModel
 
 DRAWN = Sampling(max_tokens=9, temperature=0.7, seed=3)
@@ -48,6 +50,47 @@ def test_it_is_remembered_by_the_next_process_too(tmp_path: Path) -> None:
         model.generate(PROMPT, DRAWN, timeout_s=1)
         model.close()
     assert (len(inner.asked), len(hits)) == (0, 1)
+
+
+def test_choices_and_scores_are_remembered_as_they_were(tmp_path: Path) -> None:
+    pair = Prompt((Part("q", data=True), Part("one", data=True), Part("three", data=True)))
+    told = []
+    for _ in range(2):
+        model, inner, hits = remembering(ReplyStore(tmp_path / "replies", 10_000))
+        told.append(
+            (
+                model.choose(pair, ("A", "B"), timeout_s=1),
+                model.choose(pair, ("B", "A"), timeout_s=1),
+                model.score(PROMPT, "three more words", timeout_s=1),
+                model.score(PROMPT, "others", adapter=Adapter("a", "/a"), timeout_s=1),
+            )
+        )
+        model.close()
+    assert told[0] == told[1]
+    assert (len(inner.asked), len(hits)) == (0, 4)
+    assert told[0][2] == Score(-6.0, 3)
+
+
+def test_a_label_without_mass_is_remembered_too(store: ReplyStore) -> None:
+    model = RememberingModel(RuledModel(mass=0.0), store, lambda reply: None)
+    pair = Prompt((Part("q", data=True), Part("one", data=True), Part("three", data=True)))
+    found = [model.choose(pair, ("A", "B"), timeout_s=1) for _ in range(2)]
+    assert found[0] == found[1] == {"A": -math.inf, "B": -math.inf}
+
+
+def test_what_tells_no_revision_is_remembered_in_its_scope_alone(store: ReplyStore) -> None:
+    class Nameless(RuledModel):
+        @property
+        def identity(self) -> EngineIdentity:
+            return EngineIdentity("openai", "any", UNKNOWN)
+
+    inner, hits = Nameless(), list[Completion]()
+    for scope in ("", "one", "one", "other"):
+        model = RememberingModel(inner, store, hits.append, scope=scope)
+        model.generate(PROMPT, DRAWN, timeout_s=1)
+        model.score(PROMPT, "words", timeout_s=1)
+    assert (len(inner.asked), len(hits)) == (6, 2)
+    assert model.identity.revision == UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -11,19 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from longstream.commands.account import Account
+from longstream.commands.engine import add_engine, engine, steadily
+from longstream.commands.outputs import line, opened, opened_file, tell
 from longstream.commands.preparing import add_preparation, preparation_of
 from longstream.commands.terminal import TerminalLine
+from longstream.commands.together import in_order
 from longstream.data import Document, Item, Pair, Rejected
 from longstream.errors import InvalidInput, SuiteError
 from longstream.ids import digest
 from longstream.instructing import Instruct
 from longstream.llm.types import EngineIdentity, LanguageModel
-from longstream_instructor.commands.account import Account
-from longstream_instructor.commands.engine import add_engine, engine, steadily
-from longstream_instructor.commands.inputs import about, add_inputs, items, line, opened, opened_file, tell
+from longstream_instructor.commands.inputs import ENGINE_PREFIX, about, add_inputs, items
 from longstream_instructor.commands.screening import Screened, Screening
 from longstream_instructor.commands.sections import add_sampling, numbers, section_from, styles
-from longstream_instructor.commands.together import in_order
 from longstream_instructor.lengths import LengthInfo
 from longstream_instructor.styles import Style
 from longstream_instructor.tasks import with_length
@@ -94,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
     task = _task(args)
     account, terminal = Account(WRITTEN), TerminalLine(sys.stderr)
     screening = Screening(args.max_rank_share)
-    with engine(args, account.remembered) as model, ExitStack() as files:
+    with engine(args, account.remembered, ENGINE_PREFIX) as model, ExitStack() as files:
         output = opened(args, files)
         refused = opened_file(args.refused, files) if args.refused is not None else None
         work = _Work(model, Writer(model, args.timeout), task)

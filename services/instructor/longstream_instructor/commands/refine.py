@@ -10,18 +10,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from longstream.commands.account import Account
+from longstream.commands.engine import add_engine, engine, steadily
+from longstream.commands.outputs import line, opened, tell
 from longstream.commands.terminal import TerminalLine
+from longstream.commands.together import in_order
 from longstream.data import Document, Item, Pair, Rejected
 from longstream.data.preparing import Preparation
 from longstream.errors import InvalidInput, SuiteError
 from longstream.ids import digest
 from longstream.instructing import Refine
 from longstream.llm.types import EngineIdentity, LanguageModel
-from longstream_instructor.commands.account import Account
-from longstream_instructor.commands.engine import add_engine, engine, steadily
-from longstream_instructor.commands.inputs import about, add_inputs, items, line, opened, tell
+from longstream_instructor.commands.inputs import ENGINE_PREFIX, about, add_inputs, items
 from longstream_instructor.commands.sections import add_sampling, numbers, section_from
-from longstream_instructor.commands.together import in_order
 from longstream_instructor.refining import REFINED, Answer, Refined, Refiner, refine_revision
 
 NO_INSTRUCTION = "no_instruction"
@@ -63,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     """Refine them; 2 if there were records and none was a pair, else 0."""
     task = _task(args)
     account, terminal = Account(REFINED), TerminalLine(sys.stderr)
-    with engine(args, account.remembered) as model, ExitStack() as files:
+    with engine(args, account.remembered, ENGINE_PREFIX) as model, ExitStack() as files:
         output = opened(args, files)
         work = _Work(model, Refiner(model, args.timeout), task)
         for (path, item), refined in in_order(

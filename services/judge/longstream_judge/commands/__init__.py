@@ -1,13 +1,14 @@
-"""What the judge adds to `longstream`: win rates and comparisons from files of preferences."""
+"""What the judge adds to `longstream`: verdicts on answers of files, win rates and comparisons."""
 
 from __future__ import annotations
 
 import argparse
 
-from longstream_judge.commands import compare, winrate
+from longstream_judge.commands import compare, judge, winrate
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands."""
+    judge.register(subparsers)
     winrate.register(subparsers)
     compare.register(subparsers)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from longstream.commands.engine import Remembered
 from longstream.commands.rejections import Rejections
 from longstream.data import Rejected
-from longstream_instructor.commands.engine import Remembered
 
 
 @dataclass(slots=True)

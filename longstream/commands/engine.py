@@ -23,8 +23,6 @@ from longstream.llm.types import Completion, LanguageModel
 from longstream.runtime import load
 
 Done = TypeVar("Done")
-ENGINE_PREFIX = "INSTRUCTOR_ENGINE_"
-"""The engine's knobs are those of the service, from the same variables."""
 _STORE_BYTES = 4 * 1024**3
 _LOAD_S = 1_800.0
 _TRIES = 3
@@ -68,8 +66,9 @@ class Remembered:
 
 
 @contextmanager
-def engine(args: argparse.Namespace, remembered: Remembered) -> Iterator[LanguageModel]:
-    """The model, ready. Its replies outlive a crash; they go when the block ends well, unless --cache names a file."""
+def engine(args: argparse.Namespace, remembered: Remembered, prefix: str) -> Iterator[LanguageModel]:
+    """The model, ready. prefix: of the variables that hold the engine's knobs, those of the service. Its replies
+    outlive a crash; they go when the block ends well, unless --cache names a file."""
     if args.in_flight < 1:
         raise InvalidInput("--in-flight must be at least 1", field="--in-flight")
     if args.json and args.output == STDOUT:
@@ -77,7 +76,7 @@ def engine(args: argparse.Namespace, remembered: Remembered) -> Iterator[Languag
     if args.cache is None and args.output == STDOUT:
         raise InvalidInput("--output - needs --cache FILE, to keep replies in", field="--cache")
     path = args.cache or Path(f"{args.output}.replies")
-    asked = open_model(_url(args.model), load(EngineOptions, ENGINE_PREFIX, os.environ))
+    asked = open_model(_url(args.model), load(EngineOptions, prefix, os.environ))
     store = ReplyStore(path, _STORE_BYTES)  # only now: a model that is refused leaves no file behind
     model = RememberingModel(asked, store, remembered.add, trusted=True)
     try:

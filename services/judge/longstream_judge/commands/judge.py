@@ -1,0 +1,147 @@
+"""`longstream judge`: two models' answers of files compared by a judge, in both orders, without a suite."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from longstream.commands.account import Account
+from longstream.commands.engine import add_engine, engine, steadily
+from longstream.commands.outputs import line, opened, tell
+from longstream.commands.terminal import TerminalLine
+from longstream.commands.together import in_order
+from longstream.errors import InvalidInput, SuiteError
+from longstream.llm.types import EngineIdentity, LanguageModel
+from longstream_judge.comparison import Comparison, Pair, lost
+from longstream_judge.questions import Answers, Questions, read_answers, read_questions
+from longstream_judge.spec import Example
+from longstream_judge.style import marks
+from longstream_judge.ways import WAYS, Way, compared, way_named
+
+JUDGED = "judged"
+ENGINE_PREFIX = "JUDGE_ENGINE_"
+"""The engine's knobs are those of the service, from the same variables."""
+_EPILOG = """\
+Each line of the output is one prompt: the judge's preference for the candidate from 0 to 1, in each order and their
+mean, the lengths and marks of style of both answers, and who judged by which wording; or why there is no verdict.
+`longstream winrate --preferences FILE` sums them up. A run that was stopped goes on and asks nothing twice.
+"""
+
+
+def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "judge",
+        help="compare two models' answers, each pair in both orders",
+        description="Compare two models' answers to the same prompts, each pair in both orders.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    option = parser.add_argument
+    option(
+        "--prompts",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="P",
+        help="JSON or JSON lines, as AlpacaEval, MT-Bench, Koala, LIMA, Self-Instruct, Vicuna and WizardLM have them",
+    )
+    for side in ("candidate", "baseline"):
+        option(f"--{side}", type=Path, required=True, metavar="FILE", help="answers, by id or by instruction")
+    option("--output", required=True, metavar="FILE", help="JSON lines; - for standard output")
+    option(
+        "--way",
+        default="soft",
+        choices=list(WAYS),
+        help="to the verdict: one token, the same after short reasons, or scores from 1 to 10 (%(default)s)",
+    )
+    option(
+        "--keep-repeated", action="store_true", help="judge a text that comes twice among the prompts twice"
+    )
+    option("--json", action="store_true", help="print the account as JSON")
+    add_engine(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Judge; 2 if there were prompts and none got a verdict, else 0."""
+    questions = read_questions(args.prompts, keep_repeated=args.keep_repeated)
+    sides = (read_answers(args.candidate), read_answers(args.baseline))
+    work = _Work(way_named(args.way), *sides, args.timeout)
+    account, terminal = Account(JUDGED), TerminalLine(sys.stderr)
+    with engine(args, account.remembered, ENGINE_PREFIX) as model, ExitStack() as files:
+        output = opened(args, files)
+        for example, found in _judged(model, questions, work, args.in_flight):
+            output.write(line(work.fields(example, found, model.identity)))
+            account.count(found.failure or JUDGED)
+            terminal.show(account.line)
+        terminal.clear()
+    for name, count in questions.repeated.items():
+        print(f"{name}: {count} prompts left out, which came before", file=sys.stderr)
+    tell(args, account)
+    return 0 if account.outcomes[JUDGED] else 2
+
+
+def _judged(
+    model: LanguageModel, questions: Questions, work: _Work, in_flight: int
+) -> Iterator[tuple[Example, Comparison]]:
+    do = partial(work.do, model)
+    yield from in_order(questions.examples, do, in_flight)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Judges one prompt's pair, as often as an engine that restarts needs."""
+
+    way: Way
+    candidate: Answers
+    baseline: Answers
+    timeout_s: float
+
+    def do(self, model: LanguageModel, example: Example) -> Comparison:
+        """What the judge says, or why it says nothing."""
+        mine, theirs = self.candidate.to(example), self.baseline.to(example)
+        missing = [name for name, text in (("candidate", mine), ("baseline", theirs)) if text is None]
+        if mine is None or theirs is None:
+            return lost(f"no_answer_of_{'_and_'.join(missing)}")
+        pair = Pair(id=example.id, question=example.question, candidate=mine, champion=theirs)
+        try:
+            return steadily(model, partial(compared, self.way, model, pair, self.timeout_s))
+        except SuiteError as error:
+            if isinstance(error, InvalidInput) and error.field in {"model", "choices"}:
+                raise  # the model, and so every pair
+            return lost(f"judge_{error.reason}")
+
+    def fields(self, example: Example, found: Comparison, judge: EngineIdentity) -> dict[str, Any]:
+        """A line of the output."""
+        mine, theirs = self.candidate.to(example) or "", self.baseline.to(example) or ""
+        fields: dict[str, Any] = {
+            "instruction_id": example.id,
+            "instruction": example.question,
+            "candidate": self.candidate.name,
+            "baseline": self.baseline.name,
+            "preference": found.preference,
+            "forward": found.forward,
+            "swapped": found.swapped,
+            "slot_effect_logits": found.slot_effect_logits,
+            "lost_mass": found.lost_mass,
+            "candidate_characters": len(mine),
+            "baseline_characters": len(theirs),
+            **{f"candidate_{name}": count for name, count in marks(mine).items()},
+            **{f"baseline_{name}": count for name, count in marks(theirs).items()},
+            "judge": judge.model,
+            "judge_revision": judge.revision,
+            "engine": judge.engine,
+            "prompt_revision": self.way.revision,
+        }
+        if found.failure:
+            fields["failure"] = found.failure
+        if any(found.said):
+            fields["said"] = list(found.said)
+        return fields

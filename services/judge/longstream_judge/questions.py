@@ -1,0 +1,164 @@
+"""Prompts and answers of files, in the forms that test sets and other tools have them.
+
+Known are AlpacaEval (`instruction`, `output`), MT-Bench (`question_id`, `turns`; of several turns the first), LIMA
+(`conversations`, of which the first is the prompt), Self-Instruct (`instances`, whose first input is joined to the
+instruction), WizardLM (`Instruction`), Koala (`prompt`), Vicuna (`text`) and our own (`id`, `instruction`, `input`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from longstream.errors import InvalidInput, NotFound
+from longstream.ids import digest
+from longstream_judge.spec import Example
+
+_NAMES = ("id", "instruction_id", "question_id", "idx")
+_TEXTS = ("instruction", "Instruction", "prompt", "text", "question")
+_ANSWERS = ("output", "response", "answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Prompts in the order of their files. repeated: those left out because the same text came before, by file."""
+
+    examples: tuple[Example, ...]
+    repeated: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """One model's answers. name: the generator that they name, else the file's."""
+
+    name: str
+    by_id: Mapping[str, str]
+    by_text: Mapping[str, str]
+
+    def to(self, example: Example) -> str | None:
+        """The answer to a prompt: by its id, else by its text; None if there is none."""
+        plain = example.id.rpartition("/")[2]
+        for name in (example.id, plain):
+            if name in self.by_id:
+                return self.by_id[name]
+        return self.by_text.get(_bare(example.question))
+
+
+def read_questions(paths: Sequence[Path], *, keep_repeated: bool = False) -> Questions:
+    """Prompts of files, each text once. Of several files an id is FILE/ID. Raises NotFound, InvalidInput."""
+    found: list[Example] = []
+    seen: set[str] = set()
+    repeated: Counter[str] = Counter()
+    for path in paths:
+        for number, row in _rows(path):
+            example = _example(path, number, row)
+            if len(paths) > 1:
+                example = replace(example, id=f"{path.stem}/{example.id}")
+            text = _bare(example.question)
+            if text in seen and not keep_repeated:
+                repeated[path.name] += 1
+                continue
+            seen.add(text)
+            found.append(example)
+    ids = Counter(example.id for example in found)
+    if ids and (most := ids.most_common(1)[0])[1] > 1:
+        raise InvalidInput(f"the prompts have the id {most[0]} twice; give each its own")
+    if not found:
+        raise InvalidInput(f"{', '.join(map(str, paths))} hold no prompt")
+    return Questions(tuple(found), dict(repeated))
+
+
+def read_answers(path: Path) -> Answers:
+    """One model's answers of a file. Raises NotFound, InvalidInput, which names a prompt that is answered twice."""
+    by_id: dict[str, str] = {}
+    by_text: dict[str, str] = {}
+    names: Counter[str] = Counter()
+    for number, row in _rows(path):
+        text = _answer(path, number, row)
+        if row.get("generator"):
+            names[str(row["generator"])] += 1
+        name = _id(row)
+        question = _question(row)
+        if name is None and not question:
+            raise InvalidInput(f"{path}:{number} says neither by id nor by instruction what it answers")
+        for key, table in ((name, by_id), (_bare(question), by_text)):
+            if key and table.setdefault(key, text) != text:
+                raise InvalidInput(f"{path}:{number} answers {key[:80]!r} a second time, otherwise")
+    return Answers(names.most_common(1)[0][0] if names else path.stem, by_id, by_text)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Objects of JSON lines or of one JSON list, with their numbers."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NotFound(f"there is no file {path}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path} is no UTF-8 text: {error}") from error
+    if text.lstrip().startswith("["):
+        lines: Iterator[tuple[int, Any]] = enumerate(_json(path, 1, text), start=1)
+    else:
+        told = ((number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
+        lines = ((number, _json(path, number, line)) for number, line in told)
+    for number, row in lines:
+        if not isinstance(row, dict):
+            raise InvalidInput(f"{path}:{number} must be a JSON object")
+        yield number, row
+
+
+def _json(path: Path, number: int, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path}:{number} is not JSON: {error}") from error
+
+
+def _example(path: Path, number: int, row: Mapping[str, Any]) -> Example:
+    question = _question(row)
+    if not question.strip():
+        raise InvalidInput(
+            f"{path}:{number} has no prompt: none of {', '.join(_TEXTS)}, turns, conversations is a text"
+        )
+    return Example(id=_id(row) or digest("prompt", question)[:16], instruction=question)
+
+
+def _id(row: Mapping[str, Any]) -> str | None:
+    for name in _NAMES:
+        value = row.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
+            return str(value)
+    return None
+
+
+def _question(row: Mapping[str, Any]) -> str:
+    """The prompt's text; "" where the row has none."""
+    for name in ("conversations", "turns"):
+        turns = row.get(name)
+        if isinstance(turns, list) and turns and isinstance(turns[0], str):
+            return turns[0]
+    told = next((row[name] for name in _TEXTS if isinstance(row.get(name), str)), "")
+    given = row.get("input")
+    instances = row.get("instances")
+    if isinstance(instances, list) and instances and isinstance(instances[0], dict):
+        given = instances[0].get("input")
+    return f"{told}\n\n{given}" if isinstance(given, str) and given.strip() else told
+
+
+def _answer(path: Path, number: int, row: Mapping[str, Any]) -> str:
+    choices = row.get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+        turns = choices[0].get("turns")
+        if isinstance(turns, list) and turns and isinstance(turns[0], str):
+            return turns[0]
+    for name in _ANSWERS:
+        if isinstance(row.get(name), str):
+            return str(row[name])
+    raise InvalidInput(f"{path}:{number} has no answer: none of {', '.join(_ANSWERS)} is a text")
+
+
+def _bare(text: str) -> str:
+    return text.strip()

@@ -1,0 +1,135 @@
+"""`longstream judge` over an endpoint: two files of answers become verdicts, whatever happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longstream.cli import main
+from tests.support.standin import Server
+
+WORDS = ("mill", "river", "harbour", "kettle", "winter", "railway", "market", "garden")
+
+
+def write(path: Path, rows: list[Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server(0)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def files(folder: Path, count: int) -> list[str]:
+    prompts = [
+        {"id": f"p{n}", "instruction": f"Tell of the {WORDS[n % 8]}, the {n}th time."} for n in range(count)
+    ]
+    mine = [{"id": f"p{n}", "output": f"The {WORDS[n % 8]} " * (3 + n % 5)} for n in range(count)]
+    theirs = [
+        {"instruction": prompt["instruction"], "output": f"**A {WORDS[n % 8]}.**", "generator": "base"}
+        for n, prompt in enumerate(prompts)
+    ]
+    sides = (("prompts", prompts), ("candidate", mine), ("baseline", theirs))
+    return [
+        str(word) for name, rows in sides for word in (f"--{name}", write(folder / f"{name}.jsonl", rows))
+    ]
+
+
+def model(server: Server) -> list[str]:
+    return ["--model", f"openai:http://127.0.0.1:{server.server_port}/v1?model=standin"]
+
+
+def test_answers_become_verdicts_that_winrate_sums_up(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "verdicts.jsonl"
+    assert main(["judge", *files(tmp_path, 40), *model(server), "--output", str(output), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["outcomes"] == {"judged": 40}
+    rows = read(output)
+    assert [row["instruction_id"] for row in rows] == [f"p{n}" for n in range(40)]
+    first = rows[0]
+    assert first["preference"] == pytest.approx((first["forward"] + first["swapped"]) / 2)
+    assert (first["candidate"], first["baseline"], first["baseline_bold"]) == ("candidate", "base", 1)
+    assert first["judge"] == "standin"
+    assert first["prompt_revision"]
+    assert main(["winrate", "--preferences", str(output), "--style", "bold", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["n"], told["lost"]) == (40, {})
+    assert told["win_rate"] > 50
+    assert told["judges"] == [f"standin/{first['prompt_revision']}"]
+
+
+@pytest.mark.parametrize("way", ["reasoned", "scores", "strict-scores"])
+def test_other_ways_say_what_the_judge_wrote(server: Server, tmp_path: Path, way: str) -> None:
+    output = tmp_path / "v"
+    code = main(["judge", *files(tmp_path, 6), *model(server), "--output", str(output), "--way", way])
+    rows = read(output)
+    assert all(len(row["said"]) == 2 for row in rows)
+    if way == "reasoned":
+        assert (code, {row.get("failure") for row in rows}) == (0, {None})
+    else:  # it writes a sentence, and no scores
+        assert (code, {row["failure"] for row in rows}) == (2, {"forward_and_swapped_unreadable"})
+        assert {row["preference"] for row in rows} == {None}
+
+
+def test_prompts_without_an_answer_are_lost_by_their_reason(server: Server, tmp_path: Path) -> None:
+    words = files(tmp_path, 6)
+    write(tmp_path / "candidate.jsonl", [{"id": "p1", "output": "x " * 9_000}, {"id": "p2", "output": "y"}])
+    output = tmp_path / "v"
+    assert main(["judge", *words, *model(server), "--output", str(output)]) == 0
+    failures = [row.get("failure") for row in read(output)]
+    assert failures[0] == failures[3] == "no_answer_of_candidate"
+    assert failures[1] is not None
+    assert failures[1].startswith("judge_")
+    assert failures[2] is None
+
+
+def test_a_run_that_is_killed_goes_on_and_pays_for_no_comparison_twice(
+    server: Server, tmp_path: Path
+) -> None:
+    server.latency_s = 0.03
+    words = ["judge", *files(tmp_path, 120), *model(server), "--in-flight", "4", "--json"]
+    output = tmp_path / "v"
+    program = "import sys; from longstream.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", program, *words, "--output", str(output)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    kills = 0
+    while True:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        before = server.asked
+        while process.poll() is None and kills < 3:
+            if server.asked >= before + 40:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.02)
+        out, err = process.communicate(timeout=60)
+        if process.returncode != -signal.SIGKILL:
+            break
+        assert not output.exists()
+    assert (process.returncode, json.loads(out)["outcomes"]) == (0, {"judged": 120}), err
+    assert kills == 3
+    # Two orders each; four were in flight at each kill.
+    assert server.asked <= 2 * 120 + 3 * 4
+    whole = tmp_path / "whole"
+    main([*words[:-3], "--output", str(whole)])
+    assert whole.read_bytes() == output.read_bytes()
