@@ -25,33 +25,41 @@ _sym_db = _symbol_database.Default()
 from longstream.v1 import records_pb2 as longstream_dot_v1_dot_records__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19longstream/v1/judge.proto\x12\rlongstream.v1\x1a\x1blongstream/v1/records.proto\"Q\n\x17\x43reateEvaluationRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\"I\n\x18\x43reateEvaluationResponse\x12-\n\nevaluation\x18\x01 \x01(\x0b\x32\x19.longstream.v1.Evaluation\"?\n\x14GetEvaluationRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x15\n\revaluation_id\x18\x02 \x01(\t\"s\n\x15GetEvaluationResponse\x12-\n\nevaluation\x18\x01 \x01(\x0b\x32\x19.longstream.v1.Evaluation\x12+\n\tpromotion\x18\x02 \x01(\x0b\x32\x18.longstream.v1.Promotion\"Q\n\x16ListEvaluationsRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x17ListEvaluationsResponse\x12.\n\x0b\x65valuations\x18\x01 \x03(\x0b\x32\x19.longstream.v1.Evaluation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x12GetChampionRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\"h\n\x13GetChampionResponse\x12&\n\x08\x63hampion\x18\x01 \x01(\x0b\x32\x14.longstream.v1.Model\x12)\n\x07history\x18\x02 \x03(\x0b\x32\x18.longstream.v1.Promotion\"e\n\x0fRollbackRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1c\n\x14\x65xpected_champion_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"?\n\x10RollbackResponse\x12+\n\tpromotion\x18\x01 \x01(\x0b\x32\x18.longstream.v1.Promotion2\xd4\x03\n\x0cJudgeService\x12\x63\n\x10\x43reateEvaluation\x12&.longstream.v1.CreateEvaluationRequest\x1a\'.longstream.v1.CreateEvaluationResponse\x12Z\n\rGetEvaluation\x12#.longstream.v1.GetEvaluationRequest\x1a$.longstream.v1.GetEvaluationResponse\x12`\n\x0fListEvaluations\x12%.longstream.v1.ListEvaluationsRequest\x1a&.longstream.v1.ListEvaluationsResponse\x12T\n\x0bGetChampion\x12!.longstream.v1.GetChampionRequest\x1a\".longstream.v1.GetChampionResponse\x12K\n\x08Rollback\x12\x1e.longstream.v1.RollbackRequest\x1a\x1f.longstream.v1.RollbackResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19longstream/v1/judge.proto\x12\rlongstream.v1\x1a\x1blongstream/v1/records.proto\"m\n\x13\x43omparePairsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x10\n\x08question\x18\x02 \x01(\t\x12\x11\n\tcandidate\x18\x03 \x01(\t\x12\x10\n\x08\x62\x61seline\x18\x04 \x01(\t\x12\x0b\n\x03way\x18\x05 \x01(\t\"\x9c\x01\n\x14\x43omparePairsResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x33\n\ncomparison\x18\x02 \x01(\x0b\x32\x1d.longstream.v1.PairComparisonH\x00\x12\x30\n\x07\x66\x61ilure\x18\x03 \x01(\x0b\x32\x1d.longstream.v1.CompareFailureH\x00\x42\t\n\x07outcome\"\xa0\x02\n\x0ePairComparison\x12\x17\n\npreference\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x14\n\x07\x66orward\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07swapped\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x1f\n\x12slot_effect_logits\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x0c\n\x04lost\x18\x05 \x01(\t\x12\x0c\n\x04said\x18\x06 \x03(\t\x12\x0e\n\x06\x65ngine\x18\x07 \x01(\t\x12\r\n\x05model\x18\x08 \x01(\t\x12\x16\n\x0emodel_revision\x18\t \x01(\t\x12\x17\n\x0fprompt_revision\x18\n \x01(\tB\r\n\x0b_preferenceB\n\n\x08_forwardB\n\n\x08_swappedB\x15\n\x13_slot_effect_logits\"N\n\x0e\x43ompareFailure\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"Q\n\x17\x43reateEvaluationRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08model_id\x18\x03 \x01(\t\"I\n\x18\x43reateEvaluationResponse\x12-\n\nevaluation\x18\x01 \x01(\x0b\x32\x19.longstream.v1.Evaluation\"?\n\x14GetEvaluationRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x15\n\revaluation_id\x18\x02 \x01(\t\"s\n\x15GetEvaluationResponse\x12-\n\nevaluation\x18\x01 \x01(\x0b\x32\x19.longstream.v1.Evaluation\x12+\n\tpromotion\x18\x02 \x01(\x0b\x32\x18.longstream.v1.Promotion\"Q\n\x16ListEvaluationsRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"b\n\x17ListEvaluationsResponse\x12.\n\x0b\x65valuations\x18\x01 \x03(\x0b\x32\x19.longstream.v1.Evaluation\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x12GetChampionRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\"h\n\x13GetChampionResponse\x12&\n\x08\x63hampion\x18\x01 \x01(\x0b\x32\x14.longstream.v1.Model\x12)\n\x07history\x18\x02 \x03(\x0b\x32\x18.longstream.v1.Promotion\"e\n\x0fRollbackRequest\x12\x10\n\x08pipeline\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x1c\n\x14\x65xpected_champion_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"?\n\x10RollbackResponse\x12+\n\tpromotion\x18\x01 \x01(\x0b\x32\x18.longstream.v1.Promotion2\xb1\x04\n\x0cJudgeService\x12\x63\n\x10\x43reateEvaluation\x12&.longstream.v1.CreateEvaluationRequest\x1a\'.longstream.v1.CreateEvaluationResponse\x12Z\n\rGetEvaluation\x12#.longstream.v1.GetEvaluationRequest\x1a$.longstream.v1.GetEvaluationResponse\x12`\n\x0fListEvaluations\x12%.longstream.v1.ListEvaluationsRequest\x1a&.longstream.v1.ListEvaluationsResponse\x12T\n\x0bGetChampion\x12!.longstream.v1.GetChampionRequest\x1a\".longstream.v1.GetChampionResponse\x12K\n\x08Rollback\x12\x1e.longstream.v1.RollbackRequest\x1a\x1f.longstream.v1.RollbackResponse\x12[\n\x0c\x43omparePairs\x12\".longstream.v1.ComparePairsRequest\x1a#.longstream.v1.ComparePairsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'longstream.v1.judge_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CREATEEVALUATIONREQUEST']._serialized_start=73
-  _globals['_CREATEEVALUATIONREQUEST']._serialized_end=154
-  _globals['_CREATEEVALUATIONRESPONSE']._serialized_start=156
-  _globals['_CREATEEVALUATIONRESPONSE']._serialized_end=229
-  _globals['_GETEVALUATIONREQUEST']._serialized_start=231
-  _globals['_GETEVALUATIONREQUEST']._serialized_end=294
-  _globals['_GETEVALUATIONRESPONSE']._serialized_start=296
-  _globals['_GETEVALUATIONRESPONSE']._serialized_end=411
-  _globals['_LISTEVALUATIONSREQUEST']._serialized_start=413
-  _globals['_LISTEVALUATIONSREQUEST']._serialized_end=494
-  _globals['_LISTEVALUATIONSRESPONSE']._serialized_start=496
-  _globals['_LISTEVALUATIONSRESPONSE']._serialized_end=594
-  _globals['_GETCHAMPIONREQUEST']._serialized_start=596
-  _globals['_GETCHAMPIONREQUEST']._serialized_end=634
-  _globals['_GETCHAMPIONRESPONSE']._serialized_start=636
-  _globals['_GETCHAMPIONRESPONSE']._serialized_end=740
-  _globals['_ROLLBACKREQUEST']._serialized_start=742
-  _globals['_ROLLBACKREQUEST']._serialized_end=843
-  _globals['_ROLLBACKRESPONSE']._serialized_start=845
-  _globals['_ROLLBACKRESPONSE']._serialized_end=908
-  _globals['_JUDGESERVICE']._serialized_start=911
-  _globals['_JUDGESERVICE']._serialized_end=1379
+  _globals['_COMPAREPAIRSREQUEST']._serialized_start=73
+  _globals['_COMPAREPAIRSREQUEST']._serialized_end=182
+  _globals['_COMPAREPAIRSRESPONSE']._serialized_start=185
+  _globals['_COMPAREPAIRSRESPONSE']._serialized_end=341
+  _globals['_PAIRCOMPARISON']._serialized_start=344
+  _globals['_PAIRCOMPARISON']._serialized_end=632
+  _globals['_COMPAREFAILURE']._serialized_start=634
+  _globals['_COMPAREFAILURE']._serialized_end=712
+  _globals['_CREATEEVALUATIONREQUEST']._serialized_start=714
+  _globals['_CREATEEVALUATIONREQUEST']._serialized_end=795
+  _globals['_CREATEEVALUATIONRESPONSE']._serialized_start=797
+  _globals['_CREATEEVALUATIONRESPONSE']._serialized_end=870
+  _globals['_GETEVALUATIONREQUEST']._serialized_start=872
+  _globals['_GETEVALUATIONREQUEST']._serialized_end=935
+  _globals['_GETEVALUATIONRESPONSE']._serialized_start=937
+  _globals['_GETEVALUATIONRESPONSE']._serialized_end=1052
+  _globals['_LISTEVALUATIONSREQUEST']._serialized_start=1054
+  _globals['_LISTEVALUATIONSREQUEST']._serialized_end=1135
+  _globals['_LISTEVALUATIONSRESPONSE']._serialized_start=1137
+  _globals['_LISTEVALUATIONSRESPONSE']._serialized_end=1235
+  _globals['_GETCHAMPIONREQUEST']._serialized_start=1237
+  _globals['_GETCHAMPIONREQUEST']._serialized_end=1275
+  _globals['_GETCHAMPIONRESPONSE']._serialized_start=1277
+  _globals['_GETCHAMPIONRESPONSE']._serialized_end=1381
+  _globals['_ROLLBACKREQUEST']._serialized_start=1383
+  _globals['_ROLLBACKREQUEST']._serialized_end=1484
+  _globals['_ROLLBACKRESPONSE']._serialized_start=1486
+  _globals['_ROLLBACKRESPONSE']._serialized_end=1549
+  _globals['_JUDGESERVICE']._serialized_start=1552
+  _globals['_JUDGESERVICE']._serialized_end=2113
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,66 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ComparePairsRequest(_message.Message):
+    __slots__ = ("request_id", "question", "candidate", "baseline", "way")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    CANDIDATE_FIELD_NUMBER: _ClassVar[int]
+    BASELINE_FIELD_NUMBER: _ClassVar[int]
+    WAY_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    question: str
+    candidate: str
+    baseline: str
+    way: str
+    def __init__(self, request_id: _Optional[str] = ..., question: _Optional[str] = ..., candidate: _Optional[str] = ..., baseline: _Optional[str] = ..., way: _Optional[str] = ...) -> None: ...
+
+class ComparePairsResponse(_message.Message):
+    __slots__ = ("request_id", "comparison", "failure")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    FAILURE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    comparison: PairComparison
+    failure: CompareFailure
+    def __init__(self, request_id: _Optional[str] = ..., comparison: _Optional[_Union[PairComparison, _Mapping]] = ..., failure: _Optional[_Union[CompareFailure, _Mapping]] = ...) -> None: ...
+
+class PairComparison(_message.Message):
+    __slots__ = ("preference", "forward", "swapped", "slot_effect_logits", "lost", "said", "engine", "model", "model_revision", "prompt_revision")
+    PREFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FORWARD_FIELD_NUMBER: _ClassVar[int]
+    SWAPPED_FIELD_NUMBER: _ClassVar[int]
+    SLOT_EFFECT_LOGITS_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    SAID_FIELD_NUMBER: _ClassVar[int]
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_REVISION_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    preference: float
+    forward: float
+    swapped: float
+    slot_effect_logits: float
+    lost: str
+    said: _containers.RepeatedScalarFieldContainer[str]
+    engine: str
+    model: str
+    model_revision: str
+    prompt_revision: str
+    def __init__(self, preference: _Optional[float] = ..., forward: _Optional[float] = ..., swapped: _Optional[float] = ..., slot_effect_logits: _Optional[float] = ..., lost: _Optional[str] = ..., said: _Optional[_Iterable[str]] = ..., engine: _Optional[str] = ..., model: _Optional[str] = ..., model_revision: _Optional[str] = ..., prompt_revision: _Optional[str] = ...) -> None: ...
+
+class CompareFailure(_message.Message):
+    __slots__ = ("code", "reason", "message", "field")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    reason: str
+    message: str
+    field: str
+    def __init__(self, code: _Optional[str] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., field: _Optional[str] = ...) -> None: ...
+
 class CreateEvaluationRequest(_message.Message):
     __slots__ = ("pipeline", "request_id", "model_id")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]

@@ -60,6 +60,11 @@ class JudgeServiceStub(object):
                 request_serializer=longstream_dot_v1_dot_judge__pb2.RollbackRequest.SerializeToString,
                 response_deserializer=longstream_dot_v1_dot_judge__pb2.RollbackResponse.FromString,
                 _registered_method=True)
+        self.ComparePairs = channel.stream_stream(
+                '/longstream.v1.JudgeService/ComparePairs',
+                request_serializer=longstream_dot_v1_dot_judge__pb2.ComparePairsRequest.SerializeToString,
+                response_deserializer=longstream_dot_v1_dot_judge__pb2.ComparePairsResponse.FromString,
+                _registered_method=True)
 
 
 class JudgeServiceServicer(object):
@@ -99,6 +104,14 @@ class JudgeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ComparePairs(self, request_iterator, context):
+        """Compares pairs of answers, each in both orders, by the judge's engine. Each is answered once, as soon as it is done; one
+        that fails is told by its error, and the others go on. Nothing is written into the log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JudgeServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -126,6 +139,11 @@ def add_JudgeServiceServicer_to_server(servicer, server):
                     servicer.Rollback,
                     request_deserializer=longstream_dot_v1_dot_judge__pb2.RollbackRequest.FromString,
                     response_serializer=longstream_dot_v1_dot_judge__pb2.RollbackResponse.SerializeToString,
+            ),
+            'ComparePairs': grpc.stream_stream_rpc_method_handler(
+                    servicer.ComparePairs,
+                    request_deserializer=longstream_dot_v1_dot_judge__pb2.ComparePairsRequest.FromString,
+                    response_serializer=longstream_dot_v1_dot_judge__pb2.ComparePairsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -264,6 +282,33 @@ class JudgeService(object):
             '/longstream.v1.JudgeService/Rollback',
             longstream_dot_v1_dot_judge__pb2.RollbackRequest.SerializeToString,
             longstream_dot_v1_dot_judge__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ComparePairs(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/longstream.v1.JudgeService/ComparePairs',
+            longstream_dot_v1_dot_judge__pb2.ComparePairsRequest.SerializeToString,
+            longstream_dot_v1_dot_judge__pb2.ComparePairsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -136,10 +136,8 @@ JUDGE = Board(
                 ),
                 graph(
                     "Evaluations waiting and running",
-                    "In the log, whichever replica owns them; and replies in an hour that one that was begun again "
-                    "found there already.",
+                    "In the log, whichever replica owns them.",
                     fact("judge_open_evaluations", "{{pipeline}} {{state}}", "state"),
-                    Query("sum(increase(judge_remembered_replies_total[1h]))", "remembered replies"),
                 ),
             ),
         ),
@@ -184,6 +182,24 @@ JUDGE = Board(
                     "From its creation to its end.",
                     fact("judge_evaluation_seconds"),
                     unit="s",
+                ),
+            ),
+        ),
+        (
+            "What the engine is asked",
+            (
+                graph(
+                    "Pairs compared for callers",
+                    "By outcome: read, without a verdict, failed.",
+                    Query(
+                        "sum by (outcome) (increase(judge_compared_pairs_total[1h]))",
+                        "{{outcome}} in an hour",
+                    ),
+                ),
+                graph(
+                    "Replies that were there already",
+                    "Of evaluations that were begun again; they cost nothing.",
+                    Query("sum(increase(judge_remembered_replies_total[1h]))", "in an hour"),
                 ),
             ),
         ),

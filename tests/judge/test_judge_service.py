@@ -35,6 +35,45 @@ def client(arena: Arena) -> Iterator[Client]:
         yield client
 
 
+def test_other_teams_pairs_are_compared_in_both_orders_and_a_wrong_one_is_told(arena: Arena) -> None:
+    requests = [
+        pb.ComparePairsRequest(
+            request_id=f"q{n}",
+            question="Which is longer?",
+            candidate="much longer" * (n + 1),
+            baseline="short",
+        )
+        for n in range(30)
+    ]
+    wrong = {
+        "empty": pb.ComparePairsRequest(request_id="empty", candidate="a", baseline="b"),
+        "way": pb.ComparePairsRequest(
+            request_id="way", question="q", candidate="a", baseline="b", way="loud"
+        ),
+        "long": pb.ComparePairsRequest(request_id="long", question="q", candidate="a " * 5_000, baseline="b"),
+    }
+    requests.insert(7, pb.ComparePairsRequest(request_id="same", question="q", candidate="a", baseline=" a"))
+    told = arena.calls.ComparePairs(iter([*requests, *wrong.values()]), timeout=20)
+    answers = {answer.request_id: answer for answer in told}
+    assert set(answers) == {request.request_id for request in requests} | set(wrong)
+    first = answers["q0"].comparison
+    assert first.preference == (first.forward + first.swapped) / 2
+    assert (first.engine, first.model_revision) == ("rules", "1")
+    assert first.prompt_revision
+    same = answers["same"].comparison
+    assert same.preference == 0.5
+    assert not same.HasField("forward")
+    failures = {name: answers[name].failure for name in wrong}
+    assert {failure.code for failure in failures.values()} == {"INVALID_ARGUMENT"}
+    assert (failures["empty"].field, failures["way"].field) == ("question", "way")
+    counted = {
+        outcome: arena.house.sample("judge_compared_pairs_total", outcome=outcome)
+        for outcome in ("read", "lost", "failed")
+    }
+    assert counted == {"read": 31, "lost": 0, "failed": 3}
+    assert list(arena.evaluations.under("")) == []
+
+
 def test_the_base_model_reigns_before_the_first_promotion(client: Client) -> None:
     answer = client.champion("p")
     assert not answer.HasField("champion")

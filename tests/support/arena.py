@@ -24,6 +24,7 @@ from longstream.v1.records_pb2 import (
     Promotion,
     Release,
 )
+from longstream_judge.comparing import Comparer
 from longstream_judge.contest import Engines
 from longstream_judge.metrics import JudgeMetrics, JudgingFacts
 from longstream_judge.owner import JudgeParts, JudgingOwner
@@ -118,6 +119,7 @@ class Arena:
         self.promotions = self.house.view(PROMOTIONS, Promotion)
         self.models = self.house.view(MODELS, Model)
         JudgingFacts(self.evaluations, self.promotions).show(self.house.metrics, tuple(self.pipelines))
+        metrics = JudgeMetrics(self.house.metrics, tuple(self.pipelines))
         parts = JudgeParts(
             bus=self.house.bus,
             storage=storage or self.house.storage,
@@ -130,14 +132,15 @@ class Arena:
                 remembering=lambda model, name: model,
             ),
             cache_dir=folder / "cache",
-            metrics=JudgeMetrics(self.house.metrics, tuple(self.pipelines)),
+            metrics=metrics,
             max_attempts=3,
             retry_s=0.02,
         )
         self.owner = JudgingOwner(self.house.keys, self.pipelines, parts)
         port = self.house.port(JUDGING, self.house.view(JUDGING_STATE, OwnerState))
         views = JudgeViews(evaluations=self.evaluations, promotions=self.promotions, models=self.models)
-        service = JudgeService(port, views, frozenset(self.pipelines))
+        comparer = Comparer(model=judge, metrics=metrics, in_flight=4)
+        service = JudgeService(port, views, frozenset(self.pipelines), comparer)
         self.worker = self.house.worker(JUDGING, self.owner)
         self.address = self.house.serve(partial(add_JudgeServiceServicer_to_server, service))
         self.calls = JudgeServiceStub(self.house.call(self.address))

@@ -18,13 +18,13 @@ from longstream.instructing import Instruct, Refine
 from longstream.llm.types import LanguageModel
 from longstream.records import parse
 from longstream.server import time_left_s
+from longstream.streaming import Stream
 from longstream.topics import RELEASE_HEADER, ROW_HEADER, ROWS, PipelineTopics
 from longstream.v1 import instructor_pb2 as pb
 from longstream.v1.instructor_pb2_grpc import InstructorServiceServicer
 from longstream.v1.records_pb2 import Example, Refinement, Row, SelectedTask
 from longstream_instructor.metrics import InstructorMetrics
 from longstream_instructor.refining import REFINED, Answer
-from longstream_instructor.streaming import Stream
 from longstream_instructor.styles import Style
 from longstream_instructor.tasks import Done, TaskRunner, refinement, section, sections_of, with_length
 
@@ -101,10 +101,11 @@ class InstructorService(InstructorServiceServicer):
     ) -> Iterator[pb.GenerateStreamResponse]:
         """Many documents, so many at once as keep the engine full, each answered as soon as it is done."""
 
-        def generate(request: pb.GenerateRequest) -> pb.GenerateResponse:
-            return self._generate(request, time_left_s(context))
+        def generate(request: pb.GenerateStreamRequest) -> pb.GenerateStreamResponse:
+            response = self._generate(request.request, time_left_s(context))
+            return pb.GenerateStreamResponse(request_id=request.request_id, response=response)
 
-        return Stream(generate, self._in_flight).answers(requests)
+        return Stream(generate, _failed, self._in_flight).answers(requests)
 
     def Refine(self, request: pb.RefineRequest, context: grpc.ServicerContext) -> pb.RefineResponse:
         """One answer, criticised and written anew; or as it came, with the reason.
@@ -163,6 +164,13 @@ def _told_of(record: Record) -> SelectedTask:
         release_id=(record.header(RELEASE_HEADER) or b"").decode(errors="replace"),
         example=Example(id=record.key.decode(errors="replace")),
     )
+
+
+def _failed(request: pb.GenerateStreamRequest, error: SuiteError) -> pb.GenerateStreamResponse:
+    failure = pb.GenerateFailure(
+        code=error.code, reason=error.reason, message=error.message, field=error.field or ""
+    )
+    return pb.GenerateStreamResponse(request_id=request.request_id, failure=failure)
 
 
 def _style(name: str) -> Style:

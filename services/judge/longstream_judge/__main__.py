@@ -15,6 +15,7 @@ from longstream.runtime import load, open_runtime
 from longstream.topics import EVALUATIONS, JUDGING, JUDGING_STATE, MODELS, PROMOTIONS, RELEASES
 from longstream.v1.judge_pb2_grpc import add_JudgeServiceServicer_to_server
 from longstream.v1.records_pb2 import Evaluation, Model, OwnerState, Promotion, Release
+from longstream_judge.comparing import Comparer
 from longstream_judge.contest import Engines
 from longstream_judge.metrics import JudgeMetrics, JudgingFacts
 from longstream_judge.owner import JudgeParts, JudgingOwner
@@ -36,7 +37,6 @@ def main() -> None:
         model = opened(settings.engine_url)
         told = JudgeMetrics(runtime.metrics, tuple(runtime.pipelines))
         replies = ReplyStore(settings.cache_dir / "replies", int(settings.replies_mib * 1024**2))
-        kind, _, served = settings.engine_url.partition(":")
         models = runtime.view(MODELS, Model)
         views = JudgeViews(
             evaluations=runtime.view(EVALUATIONS, Evaluation),
@@ -51,7 +51,7 @@ def main() -> None:
             releases=runtime.view(RELEASES, Release),
             engines=Engines(
                 judge=model,
-                judge_serves=lambda base: kind == "openai" or served == base,
+                judge_serves=partial(serves, settings.engine_url),
                 open_weights=lambda name: opened(f"{settings.weights_engine}:{name}"),
                 remembering=lambda one, name: RememberingModel(one, replies, told.remembered, scope=name),
             ),
@@ -61,13 +61,10 @@ def main() -> None:
         )
         owner = JudgingOwner(runtime.keys, runtime.pipelines, parts)
         port = runtime.port(JUDGING, runtime.view(JUDGING_STATE, OwnerState))
+        comparer = Comparer(model=model, metrics=told, in_flight=settings.in_flight)
+        service = JudgeService(port, views, frozenset(runtime.pipelines), comparer)
         runtime.run(
-            [
-                partial(
-                    add_JudgeServiceServicer_to_server,
-                    JudgeService(port, views, frozenset(runtime.pipelines)),
-                )
-            ],
+            [partial(add_JudgeServiceServicer_to_server, service)],
             [
                 ModelComponent(model),
                 Closing(replies.close),
@@ -75,6 +72,12 @@ def main() -> None:
                 runtime.worker(JUDGING, owner),
             ],
         )
+
+
+def serves(engine_url: str, base: str) -> bool:
+    """Whether the judge's engine also runs that base model; an endpoint's owner has to see to it."""
+    kind, _, served = engine_url.partition(":")
+    return kind == "openai" or served == base
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The gauges are the same in every replica and after every restart, so a query tak
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Literal
 
 from longstream.fact_gauges import newest, seconds, waiting
 from longstream.llm.types import Completion
@@ -58,12 +59,21 @@ class JudgeMetrics:
             pipeline=pipelines,
             outcome=_OUTCOMES.values(),
         )
+        self._compared = metrics.counter(
+            "judge_compared_pairs_total",
+            "Pairs that callers gave to be compared, by outcome.",
+            outcome=("read", "lost", "failed"),
+        )
         self._remembered = metrics.counter(
             "judge_remembered_replies_total", "Requests to a model whose replies were there already."
         )
         self._failures = metrics.counter(
             "judge_evaluations_failed_total", "Evaluations that were tried in vain.", pipeline=pipelines
         )
+
+    def compared(self, outcome: Literal["read", "lost", "failed"]) -> None:
+        """A pair of a caller was compared, or could not be."""
+        self._compared.labels(outcome=outcome).inc()
 
     def remembered(self, completion: Completion) -> None:
         """A reply was there already."""

@@ -6,7 +6,9 @@ In: evaluations and rollbacks, which the port sends to `judging`. Out: what the 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 
@@ -19,6 +21,7 @@ from longstream.v1 import judge_pb2 as pb
 from longstream.v1.judge_pb2_grpc import JudgeServiceServicer
 from longstream.v1.records_pb2 import EvaluateModel, Evaluation, JudgingCommand, Model, Promotion, RollBack
 from longstream.view import View
+from longstream_judge.comparing import Comparer
 
 _HISTORY = 100
 """Decisions that come with a champion, at most."""
@@ -36,8 +39,11 @@ class JudgeViews:
 class JudgeService(JudgeServiceServicer):
     """Servicer of JudgeService; any replica answers for every pipeline."""
 
-    def __init__(self, port: CommandPort, views: JudgeViews, pipelines: frozenset[str]) -> None:
+    def __init__(
+        self, port: CommandPort, views: JudgeViews, pipelines: frozenset[str], comparer: Comparer
+    ) -> None:
         """pipelines: the names of those that this service runs."""
+        self._comparer = comparer
         self._port = port
         self._views = views
         self._pipelines = pipelines
@@ -114,6 +120,12 @@ class JudgeService(JudgeServiceServicer):
         self._views.promotions.catch_up(time_left_s(context))
         promotion = self._views.promotions.wait(lambda view: view.get(key), time_left_s(context))
         return pb.RollbackResponse(promotion=promotion)
+
+    def ComparePairs(
+        self, requests: Iterator[pb.ComparePairsRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.ComparePairsResponse]:
+        """Compare pairs in both orders, so many at once as keep the engine full."""
+        return self._comparer.answers(requests, partial(time_left_s, context))
 
     def _send(
         self,

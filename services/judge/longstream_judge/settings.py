@@ -19,6 +19,8 @@ class JudgeSettings:
     """Kind of engine that is opened for models which the judge's engine does not serve: vllm or hf."""
     cache_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "longstream-judge")
     """Adapters and weights are laid out here, and replies kept; may be emptied while the judge is stopped."""
+    in_flight: int = 32
+    """Pairs of one ComparePairs call that are asked about at once."""
     replies_mib: float = 256
     """Room for replies of evaluations, so that one that is begun again asks nothing twice; the oldest go."""
     max_attempts: int = 3
