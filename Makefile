@@ -77,6 +77,10 @@ bench-instructor: setup ## What the service adds to vLLM, and what three styles 
 bench-trainer: setup ## Fine-tuning beside TRL's SFTTrainer, packed and padded: useful tokens/s, memory; DATA=folder JSON=1
 	@$(BIN)/python -m benchmarks.trainer $(if $(DATA),--data "$(DATA)") $(if $(JSON),--json)
 
+.PHONY: bench-judge
+bench-judge: setup ## Comparisons in both orders beside vLLM alone, the length-controlled fit beside scikit-learn; MODEL=folder JSON=1
+	@$(BIN)/python -m benchmarks.judge $(if $(MODEL),--model "$(MODEL)") $(if $(DATA),--preferences "$(DATA)") $(if $(JSON),--json)
+
 .PHONY: bench-curator
 bench-curator: setup ## Choosing the k longest of files beside parsing, NLTK, tokenizers, datasets, polars, duckdb; TOKENIZER=model JSON=1
 	@$(BIN)/python -m benchmarks.curator $(if $(INPUT),--input "$(INPUT)") $(if $(TOKENIZER),--tokenizer "$(TOKENIZER)") \
