@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +13,7 @@ import pytest
 
 from longstream.cli import main
 from longstream.data import Pair, open_source
+from tests.support.killing import killed_until_done
 from tests.support.standin import Server
 
 Lines = list[dict[str, Any]]
@@ -190,7 +186,6 @@ def test_a_run_that_is_killed_goes_on_and_asks_nothing_twice(tmp_path: Path) -> 
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = f"openai:http://127.0.0.1:{server.server_port}/v1?model=standin"
     docs, output = write(tmp_path / "docs.jsonl", documents(150)), tmp_path / "pairs"
-    program = "import sys; from longstream.cli import main; sys.exit(main(sys.argv[1:]))"
     words = [
         "instruct",
         str(docs),
@@ -202,36 +197,16 @@ def test_a_run_that_is_killed_goes_on_and_asks_nothing_twice(tmp_path: Path) -> 
         "4",
         "--json",
     ]
-    command = [sys.executable, "-c", program, *words]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     try:
-        kills = 0
-        while True:
-            process = subprocess.Popen(
-                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
-            kept = tmp_path / "pairs.replies"
-            before = server.asked
-            while process.poll() is None and kills < 3:
-                if server.asked >= before + 20:
-                    process.send_signal(signal.SIGKILL)
-                    kills += 1
-                    break
-                time.sleep(0.02)
-            out, err = process.communicate(timeout=60)
-            if process.returncode != -signal.SIGKILL:
-                break
-            assert not output.exists()
-        told = json.loads(out)
-        assert (process.returncode, told["outcomes"]) == (0, {"written": 150}), err
-        assert kills == 3
+        told = killed_until_done(words, output, server, every=20)
+        assert told["outcomes"] == {"written": 150}
         # Four were in flight at each kill, and asked again.
         assert told["remembered_replies"] >= 60 - 3 * 4
         assert server.asked <= 150 + 3 * 4
         whole = tmp_path / "whole"
         main(["instruct", str(docs), "--model", endpoint, "--output", str(whole), "--in-flight", "16"])
         assert whole.read_bytes() == output.read_bytes()
-        assert not kept.exists()
+        assert not (tmp_path / "pairs.replies").exists()
     finally:
         server.shutdown()
         server.server_close()

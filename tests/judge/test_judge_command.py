@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +11,7 @@ from typing import Any
 import pytest
 
 from longstream.cli import main
+from tests.support.killing import killed_until_done
 from tests.support.standin import Server
 
 WORDS = ("mill", "river", "harbour", "kettle", "winter", "railway", "market", "garden")
@@ -109,25 +105,8 @@ def test_a_run_that_is_killed_goes_on_and_pays_for_no_comparison_twice(
     server.latency_s = 0.03
     words = ["judge", *files(tmp_path, 120), *model(server), "--in-flight", "4", "--json"]
     output = tmp_path / "v"
-    program = "import sys; from longstream.cli import main; sys.exit(main(sys.argv[1:]))"
-    command = [sys.executable, "-c", program, *words, "--output", str(output)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    kills = 0
-    while True:
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        before = server.asked
-        while process.poll() is None and kills < 3:
-            if server.asked >= before + 40:
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                break
-            time.sleep(0.02)
-        out, err = process.communicate(timeout=60)
-        if process.returncode != -signal.SIGKILL:
-            break
-        assert not output.exists()
-    assert (process.returncode, json.loads(out)["outcomes"]) == (0, {"judged": 120}), err
-    assert kills == 3
+    told = killed_until_done([*words, "--output", str(output)], output, server, every=40)
+    assert told["outcomes"] == {"judged": 120}
     # Two orders each; four were in flight at each kill.
     assert server.asked <= 2 * 120 + 3 * 4
     whole = tmp_path / "whole"
