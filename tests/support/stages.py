@@ -12,6 +12,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Literal
+from urllib.request import urlopen
 
 from longstream.client import Client, Document, Pair
 from longstream.v1 import records_pb2 as pb
@@ -160,6 +161,8 @@ class Stages:
     def __init__(self, folder: Path, setting: Setting) -> None:
         self._folder = folder
         self.setting = setting
+        self.asked: dict[str, int] = {}
+        """Requests that a service made of the engine in its stage."""
 
     def copy(self, stage: Stage, into: Path) -> Path:
         """The data folder as the undisturbed run left it at that stage, a moment ago. Returns into."""
@@ -191,10 +194,21 @@ class Stages:
             campaign.stop()
 
     def run(self, before: Stage, service: str, data: Path) -> None:
-        with Campaign(self.copy(before, data), self.setting) as campaign:
+        self.copy(before, data)  # for which the stage before may have to be made
+        at_first = asked(self.setting.engine)
+        with Campaign(data, self.setting) as campaign:
             campaign.start(service)
             campaign.until(lambda: idle(campaign.log, service))
             campaign.stop()
+        self.asked[service] = asked(self.setting.engine) - at_first
+
+
+def asked(engine: str) -> int:
+    """Requests that the stand-in has had; 0 of an engine that does not count them."""
+    if not engine.startswith("openai:"):
+        return 0
+    with urlopen(f"{engine.removeprefix('openai:').partition('/v1')[0]}/asked", timeout=5) as told:
+        return int(json.load(told)["completions"])
 
 
 def _renew(log: Path) -> None:

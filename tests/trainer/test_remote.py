@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import signal
 import subprocess
@@ -16,14 +17,14 @@ from typing import Any
 import pytest
 
 from longstream.app import Stop
-from longstream.errors import Unavailable
+from longstream.errors import InvalidInput, Unavailable
 from longstream.pipeline import Pipeline, parse
 from longstream.storage import open_storage
 from longstream.topics import MODELS, RELEASES
 from longstream.v1.records_pb2 import Model, TrainingJob
 from longstream_trainer import kubernetes_jobs
 from longstream_trainer.kubernetes_jobs import KubernetesLauncher
-from longstream_trainer.remote import Patience
+from longstream_trainer.remote import Patience, _laid_out, _parser, attempt_told
 from scripts.kafka import free_port
 from tests.support.house import opened, soon
 from tests.support.trainees import Trainer, a_release
@@ -200,6 +201,31 @@ def test_a_job_goes_on_on_another_node_from_the_checkpoint_in_storage(
         assert left[0] > left[-1] == 0
 
 
+def test_each_machine_is_told_which_it_is_and_works_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    storage = open_storage((tmp_path / "objects").as_uri())
+    told = storage.put(
+        json.dumps({"job": {"recipe": {}}, "shards": ["s"], "checkpoint": "c"}).encode(), "text/plain"
+    )
+    words = ["--pipeline=p", "--job=j", "--attempt=2", f"--told={told}", "--machines=2", "--first=one:29500"]
+    attempts = [
+        attempt_told(_parser().parse_args([*words, f"--here={here}"]), storage, tmp_path / "work")
+        for here in (0, 1)
+    ]
+    assert [attempt.job["machines"] for attempt in attempts] == [
+        {"count": 2, "here": here, "first": "one:29500"} for here in (0, 1)
+    ]
+    assert len({attempt.work_dir for attempt in attempts}) == 2
+    # What the first one lays out is spread to the other: it has nothing to fetch.
+    _laid_out(attempts[1], storage)
+    assert not attempts[1].work_dir.exists()
+    with pytest.raises(InvalidInput, match="HOST:PORT"):
+        attempt_told(_parser().parse_args([*words[:-1], "--first=one"]), storage, tmp_path / "work")
+
+
+@pytest.mark.skipif(
+    not os.environ.get("SOAK"),
+    reason="SOAK=1: eight programs that import torch; the cluster's tests have two pods",
+)
 @pytest.mark.slow
 @pytest.mark.kills
 def test_two_nodes_make_one_model_and_go_on_together_from_what_the_first_one_had(

@@ -44,7 +44,7 @@ def lead(one: Preferences, other: Preferences, how: Reckoning, enough: Threshold
     shared = shared_ids(one, other)
     ours, theirs = one.chosen(shared), other.chosen(shared)
     # One penalty for both, so that exchanged models have the opposite lead.
-    strength = max(length_controlled(run, how).strength for run in (ours, theirs))
+    strength = how.strength or max(length_controlled(run, how).strength for run in (ours, theirs))
     controlled, rival = (length_controlled(run, replace(how, strength=strength)) for run in (ours, theirs))
     raw, fair = raw_difference(ours, theirs, seed=how.seed), controlled_difference(controlled, rival)
     against = [*_suspicions(ours, controlled), *_short(raw, fair, enough)]
