@@ -68,7 +68,8 @@ class Remembered:
 @contextmanager
 def engine(args: argparse.Namespace, remembered: Remembered, prefix: str) -> Iterator[LanguageModel]:
     """The model, ready. prefix: of the variables that hold the engine's knobs, those of the service. Its replies
-    outlive a crash; they go when the block ends well, unless --cache names a file."""
+    outlive a crash; they go when the block ends well, unless --cache names a file.
+    """
     if args.in_flight < 1:
         raise InvalidInput("--in-flight must be at least 1", field="--in-flight")
     if args.json and args.output == STDOUT:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from longstream.errors import InvalidInput
 from longstream_judge import paired
-from longstream_judge.lengthcontrol import Reckoning, length_controlled
+from longstream_judge.lengthcontrol import Reckoning, between, length_controlled
 from longstream_judge.paired import controlled_difference, raw_difference, shared_ids
 from longstream_judge.preferences import Preferences
 from longstream_judge.promoting import Lead, Threshold, lead
@@ -163,6 +163,13 @@ def test_only_what_both_have_is_compared(board: Board) -> None:
     how = Reckoning(strength=1.0)
     with pytest.raises(InvalidInput, match="different instructions"):
         controlled_difference(length_controlled(one, how), length_controlled(other, how))
+    # Anchors reach all instructions, so they do not tell whose rows were compared.
+    anchored = replace(how, controls=board.controls)
+    begin, end = (length_controlled(one.chosen(ids), anchored) for ids in (one.ids[:400], one.ids[400:800]))
+    with pytest.raises(InvalidInput, match="different instructions"):
+        controlled_difference(begin, end)
+    with pytest.raises(InvalidInput, match="no instruction in common"):
+        between(begin, end, board.controls)
     with pytest.raises(InvalidInput, match="different controls"):
         controlled_difference(
             length_controlled(one, how), length_controlled(one, replace(how, controls=board.controls))

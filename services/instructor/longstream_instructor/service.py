@@ -74,7 +74,8 @@ class InstructorService(InstructorServiceServicer):
 
     def refuse(self, record: Record, error: SuiteError) -> Sequence[Output]:
         """A refused row for a document that cannot be asked about, an unrefined one for a pair that cannot be refined;
-        none where not even its id can be read."""
+        none where not even its id can be read.
+        """
         try:
             task = parse(SelectedTask, record) if record.fault is None else _told_of(record)
         except InvalidInput:

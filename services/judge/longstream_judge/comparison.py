@@ -55,7 +55,8 @@ class Comparison:
     forward, swapped: its preference with the candidate shown first and shown second. preference: their mean.
     slot_effect_logits: above 0 where the place shown first gains; None for a pair that was not shown. lost_mass: the
     larger share of probability that went to neither label. said: what the judge wrote in each order, where it was
-    asked to write."""
+    asked to write.
+    """
 
     preference: float | None
     forward: float | None = None

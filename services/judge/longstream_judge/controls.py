@@ -3,7 +3,8 @@
 Both are data with a version, joined by the instruction's id and never by its place in a file: a length-controlled win
 rate is comparable only with others under the same ones. A difficulty says how much an instruction lets better models
 show it; an anchor is the baseline asked to be verbose or concise and judged against itself, which ties down how much
-of a preference is length alone (AlpacaEval 2, `length_controlled_v1`)."""
+of a preference is length alone (AlpacaEval 2, `length_controlled_v1`).
+"""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ class Anchors:
     """Judged pairs of one model with itself; all (rows,).
 
     ids: of the instructions. lengths: tanh of the length difference, as the fit has it. labels: the preference.
-    weight: of an anchor beside a row of the model; as published, half of 0.2 for each of verbose and concise."""
+    weight: of an anchor beside a row of the model; as published, half of 0.2 for each of verbose and concise.
+    """
 
     ids: tuple[str, ...] = ()
     lengths: Vector = field(default_factory=lambda: np.zeros(0))
@@ -50,7 +52,8 @@ def read_controls(path: Path) -> Controls:
     """Controls of an .npz file: `difficulty`, `anchor_x`, `anchor_y`, and `ids` where they are not 0, 1, 2 and so on.
 
     Anchor number i belongs to instruction i, counted anew after the last one. Raises InvalidInput that names what is
-    wrong."""
+    wrong.
+    """
     arrays = open_arrays(path)
     missing = {"difficulty", "anchor_x", "anchor_y"} - set(arrays)
     if missing:
@@ -84,7 +87,8 @@ def own_difficulty(runs: Sequence[Preferences]) -> Controls:
 
     Sound for ranking models of the same runs; absolute win rates are comparable under the same revision alone.
     Instructions that not every run has are left out. Raises InvalidInput for fewer than two runs, whose difficulty
-    would be the candidate."""
+    would be the candidate.
+    """
     if len(runs) < 2:
         raise InvalidInput(
             "difficulties need at least two runs; give --controls, or do without", field="controls"

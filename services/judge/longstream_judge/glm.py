@@ -3,7 +3,8 @@
 It minimises sum of |w| + C * sum of weight * cross-entropy, as liblinear does (Fan et al. 2008, section 2), every
 feature penalised and no intercept. A soft label y counts as y of a win and 1 - y of a loss. The steps are proximal
 Newton's: the quadratic model of the smooth part with the penalty as it is, solved by coordinate descent, then a line
-search."""
+search.
+"""
 
 from __future__ import annotations
 

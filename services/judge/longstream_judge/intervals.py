@@ -67,6 +67,12 @@ def bootstrap_ratio(rows: Iterable[tuple[str, float, float]], settings: Bootstra
     )
 
 
+def normal(mean: float, error: float, confidence: float, n: int) -> Interval:
+    """Around an estimate whose standard error is known."""
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * error
+    return Interval(mean=mean, low=mean - half, high=mean + half, confidence=confidence, n=n)
+
+
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a share. Raises ValueError unless 0 <= successes <= trials, trials > 0."""
     if not 0 <= successes <= trials or trials == 0:

@@ -4,7 +4,8 @@ The model is AlpacaEval 2's (`length_controlled_v1`): logit of the candidate's c
 + t, with d the instruction's difficulty and t the model's strength; anchors tie down a, with t = 0. The length term
 is then set to 0 and the chances averaged. Unlike there, rows are joined by the instruction's id, the interval is a
 sampling interval (of instructions, anchors with them), and two models are compared on the instructions that they
-share. Marks of style enter as further terms of the same form."""
+share. Marks of style enter as further terms of the same form.
+"""
 
 from __future__ import annotations
 
@@ -66,11 +67,16 @@ class LengthControlled:
     standard_error: float
     coefficients: dict[str, float]
     strength: float
-    n: int
+    ids: tuple[str, ...]
     left_out: int
     controls: str
     entangled: float
     influence: dict[str, float] = field(repr=False)
+
+    @property
+    def n(self) -> int:
+        """Instructions that it is the mean of; anchors have influence, but are none of them."""
+        return len(self.ids)
 
 
 def design(preferences: Preferences, controls: Controls, style: Sequence[str] = ()) -> Design:
@@ -123,10 +129,10 @@ def length_controlled(preferences: Preferences, how: Reckoning) -> LengthControl
     influence = _influence(made, coefficients, chances)
     return LengthControlled(
         rate=rate,
-        standard_error=_spread(list(influence.values())),
+        standard_error=combined(list(influence.values())),
         coefficients=dict(zip(made.names, coefficients.tolist(), strict=True)),
         strength=strength,
-        n=len(made.ids),
+        ids=made.ids,
         left_out=made.left_out,
         controls=how.controls.revision,
         entangled=_entangled(made),
@@ -138,13 +144,16 @@ def between(one: LengthControlled, other: LengthControlled, controls: Controls) 
     """The length-controlled win rate of one model over another that met the same baseline, without their having met.
 
     The logit is the difference of both; a model against itself has 0.5, and exchanged sides add up to 1. Raises
-    InvalidInput for fits under different controls.
+    InvalidInput for fits under different controls, or without an instruction in common.
     """
     if not one.controls == other.controls == controls.revision:
         raise InvalidInput("the two were measured under different controls; measure them anew under one")
     shift = one.coefficients["strength"] - other.coefficients["strength"]
     slope = one.coefficients.get("difficulty", 0.0) - other.coefficients.get("difficulty", 0.0)
-    shared = [controls.difficulty.get(name, 0.0) for name in one.influence if name in other.influence]
+    met = set(other.ids)
+    shared = [controls.difficulty.get(name, 0.0) for name in one.ids if name in met]
+    if not shared:
+        raise InvalidInput("the two have no instruction in common; nothing can be compared")
     return float(sigmoid(slope * np.array(shared) + shift).mean())
 
 
@@ -211,6 +220,7 @@ def _influence(made: Design, coefficients: Vector, chances: Vector) -> dict[str,
     return parts
 
 
-def _spread(parts: Sequence[float]) -> float:
+def combined(parts: Sequence[float]) -> float:
+    """The standard error that the parts of so many instructions make."""
     count = len(parts)
     return math.sqrt(count / (count - 1) * math.fsum(part * part for part in parts)) if count > 1 else 0.0

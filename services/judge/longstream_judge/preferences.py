@@ -2,7 +2,8 @@
 
 `.jsonl`: what `longstream judge` writes. `.npz:MODEL`: arrays `y/MODEL`, `cand/MODEL`, `base/MODEL` and `row/MODEL`
 (preference, lengths of both answers in characters, number of the instruction), and `shown_first` by instruction.
-Nothing of either is executed: arrays of Python objects are refused."""
+Nothing of either is executed: arrays of Python objects are refused.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ class Preferences:
     preferences: 0 to 1, above 0.5 for the candidate. shown_first: 1 where the candidate stood first, for judges that
     saw one order only. forward, swapped: the preference in each order, for those that saw both; not a number for a
     pair that was not shown, such as equal answers. style: for each of STYLES, counts of candidate and baseline,
-    (rows, 2). lost: rows without a verdict, by reason."""
+    (rows, 2). lost: rows without a verdict, by reason.
+    """
 
     name: str
     ids: tuple[str, ...]

@@ -2,7 +2,8 @@
 
 The choice is read from log-probabilities, as without reasons; what the reasons say decides nothing by itself, so no
 answer can write the verdict. Short reasons made one judge nearly neutral about places where it favoured one without
-them."""
+them.
+"""
 
 from __future__ import annotations
 

@@ -3,7 +3,8 @@
 The rules are those of its code (arXiv 2402.04833, `evaluation`): the two scores are the first line and nothing else;
 each is cut to a whole number before they are compared; an order is worth +1, 0 or -1, and the sum of both decides.
 There a reply that cannot be read counts as even; here it is no verdict, and is counted as lost. Strict reading also
-wants both between 1 and 10."""
+wants both between 1 and 10.
+"""
 
 from __future__ import annotations
 

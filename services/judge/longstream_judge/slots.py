@@ -18,7 +18,8 @@ class Slots:
     """gap: the candidate's win rate where it stood first, minus that where it stood second; gap_error: its standard
     error. Over instructions for a judge that saw one order, where luck of the draw is in it; over pairs for one that
     saw both. effect_logits: above 0 where the place shown first gains. flip_rate: pairs whose orders name different
-    winners. None for what the rows do not tell."""
+    winners. None for what the rows do not tell.
+    """
 
     gap: float | None = None
     gap_error: float | None = None

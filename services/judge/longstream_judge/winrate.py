@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from statistics import NormalDist
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from longstream_judge.comparison import Comparison
 from longstream_judge.controls import Anchors, Controls
-from longstream_judge.intervals import Bootstrap, Interval, bootstrap_mean
+from longstream_judge.intervals import Bootstrap, Interval, bootstrap_mean, normal
 from longstream_judge.lengthcontrol import ENTANGLED, LengthControlled, Reckoning, length_controlled
 from longstream_judge.preferences import Preferences
 
@@ -57,7 +56,8 @@ class WinRate:
     each other, so no instruction's difficulty is needed, and there are no anchors. rows: verdicts read. wins, ties,
     losses: by mean preference above, at and below 0.5. flip_rate: share of pairs shown to the judge whose two orders
     name different winners. slot_effect_logits: above 0 where the place shown first gains. lost: rows without a
-    verdict by reason."""
+    verdict by reason.
+    """
 
     rate: Interval | None
     rows: int
@@ -83,7 +83,8 @@ def win_rate(rows: Iterable[Row], settings: Bootstrap | None = None, anchors: It
     """Sum up comparisons; their order does not matter, and exchanged sides give the mirrored result.
 
     anchors: longer and shorter answers of the champion against its own plain ones, which tell what length does to the
-    judge."""
+    judge.
+    """
     settings = settings or Bootstrap()
     rows = list(rows)
     read = [(row, row.comparison.preference) for row in rows if row.comparison.preference is not None]
@@ -148,14 +149,8 @@ def _fitted(read: Sequence[tuple[Row, float]], anchors: Sequence[Row]) -> Length
 
 
 def _controlled(fitted: LengthControlled, settings: Bootstrap) -> Interval:
-    half = NormalDist().inv_cdf((1 + settings.confidence) / 2) * fitted.standard_error
-    return Interval(
-        mean=fitted.rate,
-        low=max(0.0, fitted.rate - half),
-        high=min(1.0, fitted.rate + half),
-        confidence=settings.confidence,
-        n=fitted.n,
-    )
+    around = normal(fitted.rate, fitted.standard_error, settings.confidence, fitted.n)
+    return replace(around, low=max(0.0, around.low), high=min(1.0, around.high))
 
 
 def _failures(rows: Iterable[Row]) -> list[str]:
