@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from longstream.data.words import runs, words
 from longstream.selecting import NearDuplicates
 from longstream_curator.near import Unlike
 from longstream_curator.rankings import Near, Rankings
-from longstream_curator.screening.words import runs, words
 from longstream_curator.selection import Candidate, LongestK
 from longstream_curator.strata import WHOLE, Stratifier
 from longstream_curator.walk import Merged, merge

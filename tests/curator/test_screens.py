@@ -16,12 +16,10 @@ from longstream.errors import InvalidInput, NotFound
 from longstream.selecting import SCREENS, Screens
 from longstream_curator.kept import KeptSet, pipeline_metric
 from longstream_curator.metrics import DROPS
-from longstream_curator.screening.contamination import Contamination
 from longstream_curator.screening.debris import is_debris
 from longstream_curator.screening.declining import declines
 from longstream_curator.screening.repetition import repeats_itself
 from longstream_curator.screening.screens import Screening, Text
-from longstream_curator.screening.words import fingerprint, runs, words
 from tests.curator.test_modes import example
 from tests.support.curating import a_pipeline
 
@@ -141,35 +139,6 @@ def test_what_may_name_a_person_is_counted_by_kind(text: str, found: dict[str, i
 )
 def test_languages_are_told_apart(text: str, language: str) -> None:
     assert language_of(text).code == language
-
-
-def test_a_run_of_words_in_common_is_contamination() -> None:
-    prompt = "Tell me, in twelve words or a few more, why the sky at night is dark."
-    contamination = Contamination([prompt, "Name three rivers."], 12)
-    assert contamination.touches("x", "Tell me in TWELVE words, or a few more: why the sky at night is dark?")
-    assert contamination.touches("name three rivers")
-    assert not contamination.touches("Name three rivers and a lake.")
-    assert not contamination.touches(
-        "Say it", "Tell me, in twelve words or so, why the sky at night is dark."
-    )
-    assert not Contamination([], 12).touches("", "anything")
-
-
-@given(st.lists(st.sampled_from("abc"), max_size=20), st.lists(st.sampled_from("abc"), max_size=20))
-def test_a_text_touches_another_exactly_where_they_share_a_run(one: list[str], other: list[str]) -> None:
-    shared = {tuple(one[at : at + 3]) for at in range(len(one) - 2)} & {
-        tuple(other[at : at + 3]) for at in range(len(other) - 2)
-    }
-    assert Contamination([" ".join(one)], 3).touches("", " ".join(other)) is bool(shared)
-
-
-@given(st.text(), st.integers(1, 5))
-def test_runs_cover_every_word(text: str, n: int) -> None:
-    found = words(text)
-    joined = list(runs(found, n))
-    assert len(joined) == (max(1, len(found) - n + 1) if found else 0)
-    assert {word for run in joined for word in run.split(" ")} == set(found)
-    assert all(0 <= fingerprint(run) < 1 << 64 for run in joined)
 
 
 @given(st.text(max_size=300), st.text(max_size=40))

@@ -10,8 +10,8 @@ from __future__ import annotations
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 
+from longstream.data.words import fingerprint, runs, words
 from longstream.selecting import NearDuplicates
-from longstream_curator.screening.words import fingerprint, runs, words
 
 _PERMUTATIONS = 128
 _MISS, _PROPOSE = 0.9, 0.1

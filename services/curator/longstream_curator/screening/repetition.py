@@ -13,7 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Sequence
 
-from longstream_curator.screening.words import words
+from longstream.data.words import words
 
 _LEAST_WORDS = 50
 """Shorter texts repeat a run by chance."""

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from longstream.data import Document, Pair, open_source
+from longstream.data.contamination import Contamination
 from longstream.data.personal import personal
+from longstream.data.words import words
 from longstream.errors import InvalidInput
 from longstream.selecting import Screens
-from longstream_curator.screening.contamination import Contamination
 from longstream_curator.screening.debris import is_debris
 from longstream_curator.screening.declining import declines
 from longstream_curator.screening.repetition import repeats_itself
-from longstream_curator.screening.words import words
 
 VERSION = "screens/1"
 """Changes whenever any screen's verdict on any text may change; stands in the release's manifest."""
