@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
@@ -19,6 +19,8 @@ from longstream.errors import DeadlineExceeded, NotFound, SuiteError, Unavailabl
 from longstream.rpc_errors import errors_from_rpc
 
 R = TypeVar("R")
+
+PAGE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +88,19 @@ def ask_with(
         if failed:
             raise failed[0] from None
         raise
+
+
+def exchange(method: Callable[..., Any], requests: Iterable[object], timeout_s: float) -> Iterator[Any]:
+    """Answers of a stream to a stream of requests, as they come. Raises as `ask` does.
+
+    A stream is not made again by itself: what was answered before it broke the caller has.
+    """
+    stream = method(iter(requests), timeout=timeout_s)
+    try:
+        with _suite_errors():
+            yield from stream
+    finally:
+        stream.cancel()
 
 
 def pages(ask_page: Callable[[str], P]) -> Iterator[P]:

@@ -31,20 +31,30 @@ from longstream.batches import (
     pair_message,
     which,
 )
-from longstream.calls import NoService, Patience, ask, ask_with, follow, fresh_id, pages, repeated
+from longstream.calls import (
+    PAGE_SIZE,
+    NoService,
+    Patience,
+    ask,
+    ask_with,
+    exchange,
+    follow,
+    fresh_id,
+    pages,
+    repeated,
+)
 from longstream.channel import channel
+from longstream.client_judge import JudgeCalls
 from longstream.data.records import Document, Pair
 from longstream.faults import crash_point
-from longstream.v1 import curator_pb2, instructor_pb2, judge_pb2, trainer_pb2
+from longstream.v1 import curator_pb2, instructor_pb2, trainer_pb2
 from longstream.v1.curator_pb2_grpc import CuratorServiceStub
 from longstream.v1.instructor_pb2_grpc import InstructorServiceStub
 from longstream.v1.judge_pb2_grpc import JudgeServiceStub
-from longstream.v1.records_pb2 import Evaluation, Promotion, Release, TrainingEvent, TrainingJob
+from longstream.v1.records_pb2 import Release, TrainingEvent, TrainingJob
 from longstream.v1.trainer_pb2_grpc import TrainerServiceStub
 
 __all__ = ["Addresses", "BatchLimits", "Client", "Document", "Pair", "Patience", "SubmitReport"]
-
-PAGE_SIZE = 100
 
 R = TypeVar("R")
 Answer = TypeVar("Answer", curator_pb2.SubmitDocumentsResponse, curator_pb2.SubmitPairsResponse)
@@ -61,7 +71,7 @@ class Addresses:
     judge: str = "127.0.0.1:7403"
 
 
-class Client:
+class Client(JudgeCalls):
     """Calls the four services. May be used by several threads; close it, or use it as a context manager."""
 
     def __init__(
@@ -221,6 +231,15 @@ class Client:
         method, timeout_s = self._instructor.Generate, self._patience.generate_s
         return ask(method, request, instructor_pb2.GenerateResponse, timeout_s)
 
+    def generate_stream(
+        self, requests: Iterable[instructor_pb2.GenerateStreamRequest], timeout_s: float
+    ) -> Iterator[instructor_pb2.GenerateStreamResponse]:
+        """Instructions of many documents, each as soon as it is done, under the caller's own ids.
+
+        timeout_s: of the whole stream. Closing the iterator gives up what has not begun.
+        """
+        return exchange(self._instructor.GenerateStream, requests, timeout_s)
+
     def refine(self, request: instructor_pb2.RefineRequest) -> instructor_pb2.RefineResponse:
         """An answer, criticised and written anew, or as it came, with the reason."""
         check_size(request.response, self._limits)
@@ -274,49 +293,6 @@ class Client:
             if place > last:
                 last = place
                 yield message.event
-
-    def create_evaluation(self, pipeline: str, model_id: str, request_id: str = "") -> Evaluation:
-        """Queue a comparison of the model with the champion."""
-        request = judge_pb2.CreateEvaluationRequest(
-            pipeline=pipeline, request_id=request_id or fresh_id(), model_id=model_id
-        )
-        return self._ask(self._judge.CreateEvaluation, request, judge_pb2.CreateEvaluationResponse).evaluation
-
-    def get_evaluation(self, pipeline: str, evaluation_id: str) -> judge_pb2.GetEvaluationResponse:
-        """An evaluation, and its promotion or refusal once that is decided."""
-        request = judge_pb2.GetEvaluationRequest(pipeline=pipeline, evaluation_id=evaluation_id)
-        return self._ask(self._judge.GetEvaluation, request, judge_pb2.GetEvaluationResponse)
-
-    def list_evaluations(self, pipeline: str, page_size: int = PAGE_SIZE) -> Iterator[Evaluation]:
-        """Every evaluation, newest first, fetched page by page as they are read."""
-
-        def page(token: str) -> judge_pb2.ListEvaluationsResponse:
-            request = judge_pb2.ListEvaluationsRequest(
-                pipeline=pipeline, page_size=page_size, page_token=token
-            )
-            return self._ask(self._judge.ListEvaluations, request, judge_pb2.ListEvaluationsResponse)
-
-        return (evaluation for part in pages(page) for evaluation in part.evaluations)
-
-    def champion(self, pipeline: str) -> judge_pb2.GetChampionResponse:
-        """Who reigns (no champion set: the base model) and the decisions that led there, newest first."""
-        request = judge_pb2.GetChampionRequest(pipeline=pipeline)
-        return self._ask(self._judge.GetChampion, request, judge_pb2.GetChampionResponse)
-
-    def rollback(
-        self, pipeline: str, expected_champion_id: str, reason: str, request_id: str = ""
-    ) -> Promotion:
-        """Put the champion's predecessor back. Raises Refused if another one than expected reigns by now."""
-        request = judge_pb2.RollbackRequest(
-            pipeline=pipeline,
-            request_id=request_id or fresh_id(),
-            expected_champion_id=expected_champion_id,
-            reason=reason,
-        )
-        return self._ask(self._judge.Rollback, request, judge_pb2.RollbackResponse).promotion
-
-    def _ask(self, method: Callable[..., Any], request: object, answer: type[R]) -> R:
-        return ask(method, request, answer, self._patience.call_s)
 
     def _stream(self, method: Callable[..., Any], requests: Iterator[object], answer: type[R]) -> R:
         return ask(method, requests, answer, self._patience.submit_s)

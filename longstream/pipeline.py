@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -79,19 +79,46 @@ class Train(Section):
     recipe: dict[str, Any] = Field(default_factory=dict)
 
 
+class Prompted(Section):
+    """A prompt with more than its text."""
+
+    instruction: str = Field(min_length=1)
+    input: str = ""
+    slice: str = ""
+    """Part of the prompts, on each of which the gate looks besides."""
+
+
 class Evaluate(Section):
     """How a model meets the champion."""
 
     on_model: bool = True
     """Evaluate each new model without being asked."""
-    prompts: tuple[str, ...] = ()
-    """Instructions to be answered; none: those of the release's held-out rows."""
+    prompts: tuple[str | Prompted, ...] = ()
+    """Instructions to be answered; none: those of the release's held-out rows, each source a slice."""
     max_prompts: int = Field(default=100, ge=1, le=10_000)
-    max_tokens: int = Field(default=256, ge=1, le=4_096)
+    decoding: Literal["greedy", "longform", "long-is-more"] = "greedy"
+    """How contestants draw their answers: the likeliest tokens, or as a paper did."""
+    max_tokens: int | None = Field(default=None, ge=1, le=4_096)
+    """Of an answer; none: 256, and 512 as in Long Is More where its decoding is chosen."""
+    min_tokens: int = Field(default=0, ge=0, le=4_096)
+    """Before so many an answer does not end by itself."""
+    way: Literal["soft", "reasoned", "scores", "strict-scores"] = "soft"
+    """To a verdict: one token's probabilities, the same after short reasons, or scores from 1 to 10."""
+    recheck_s: float | None = Field(default=None, ge=60)
+    """Have the judge see known pairs again when nothing was judged for so long; none: with every evaluation only."""
+    epoch: int = Field(default=0, ge=0)
+    """Raised by hand: accepts a judge that does not say any more what it said."""
     anchors: int = Field(default=20, ge=0, le=10_000)
     """Prompts that the champion answers at length and briefly besides, where a judge decides: they show what length
     does to it."""
     gate: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def questions(self) -> tuple[str, ...]:
+        """The texts of the prompts."""
+        return tuple(
+            one if isinstance(one, str) else f"{one.instruction}\n\n{one.input}" for one in self.prompts
+        )
 
 
 class Pipeline(Section):

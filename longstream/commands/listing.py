@@ -1,5 +1,5 @@
-"""`longstream releases`, `jobs`, `evaluations`, `champion`, `rollback`: what there is, and the few acts upon
-it."""
+"""`longstream releases`, `jobs`, `evaluations`, `champion`, `promote`, `rollback`, `leaderboard`: what there is, and
+the few acts upon it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from longstream.client import Client
@@ -22,6 +23,7 @@ from longstream.commands.common import (
     show,
 )
 from longstream.errors import InvalidInput, Refused
+from longstream.report.board import HEADS, as_csv, as_page, lines, rows
 from longstream.status import plain
 from longstream.status_screen import champion_name
 from longstream.v1.judge_pb2 import GetChampionResponse
@@ -49,6 +51,17 @@ def register(subparsers: Subparsers) -> None:
     add_pipeline(rollback)
     rollback.add_argument("--reason", required=True, metavar="TEXT", help="kept with the decision")
     rollback.add_argument("--expected", metavar="MODEL", help="refuse if another one reigns by now")
+    promote = remote_command(subparsers, "promote", _promote, "put a model on the throne by hand")
+    add_pipeline(promote)
+    promote.add_argument("model", metavar="MODEL", help="its id, as `longstream evaluations` shows it")
+    promote.add_argument("--reason", required=True, metavar="TEXT", help="kept with the decision")
+    promote.add_argument("--expected", metavar="MODEL", help="refuse if another one reigns by now")
+    board = remote_command(
+        subparsers, "leaderboard", _leaderboard, "tell how strong each model is, and by what"
+    )
+    add_pipeline(board)
+    board.add_argument("--csv", type=Path, metavar="FILE", help="write it as a table besides")
+    board.add_argument("--html", type=Path, metavar="FILE", help="write it as a page with its plots besides")
 
 
 def _listing(subparsers: Subparsers, name: str, run: Run, help: str) -> argparse.ArgumentParser:
@@ -164,6 +177,28 @@ def _rollback(args: argparse.Namespace) -> int:
             raise Refused("the base model reigns; there is nothing to roll back")
         promotion = services.rollback(name, expected, args.reason)
     show(args, plain(promotion), lambda: _decision(promotion))
+    return 0
+
+
+def _promote(args: argparse.Namespace) -> int:
+    name = pipeline(args)
+    with client(args) as services:
+        expected = services.champion(name).champion.id if args.expected is None else args.expected
+        promotion = services.promote(name, args.model, expected, args.reason)
+    show(args, plain(promotion), lambda: _decision(promotion))
+    return 0
+
+
+def _leaderboard(args: argparse.Namespace) -> int:
+    name = pipeline(args)
+    with client(args) as services:
+        answer = services.leaderboard(name)
+    board = lines(answer)
+    if args.csv is not None:
+        args.csv.write_text(as_csv(board), encoding="utf-8")
+    if args.html is not None:
+        args.html.write_text(as_page(f"{name}: models by strength", board), encoding="utf-8")
+    show(args, plain(answer), lambda: columns(HEADS, rows(board)))
     return 0
 
 

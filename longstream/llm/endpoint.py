@@ -42,8 +42,8 @@ class EndpointModel:
     """One model of an endpoint. An adapter is asked for as a model of its name that the endpoint has."""
 
     def __init__(self, address: str, options: EngineOptions) -> None:
-        """address: http(s)://HOST:PORT/v1?model=NAME. Raises InvalidInput if it cannot be meant."""
-        base, self._name = _parsed(address)
+        """address: http(s)://HOST:PORT/v1?model=NAME[&family=NAME]. Raises InvalidInput if it cannot be meant."""
+        base, self._name, self._family = _parsed(address)
         self._root = base.removesuffix("/v1")
         self._options = options
         self._encoding = Encoding(find_tokenizer(options.tokenizer)) if options.tokenizer else None
@@ -59,7 +59,7 @@ class EndpointModel:
         with self._told(self._options.connect_timeout_s):
             answer = self._client.get(f"{self._root}/version", timeout=self._options.connect_timeout_s)
         told = _json(answer).get("version") if answer.is_success else None
-        return EngineIdentity(f"openai {told or 'unknown'}", self._name, "unknown")
+        return EngineIdentity(f"openai {told or 'unknown'}", self._name, "unknown", self._family)
 
     @cached_property
     def context_tokens(self) -> int:
@@ -119,6 +119,8 @@ class EndpointModel:
             "top_p": sampling.top_p,
             "seed": sampling.seed,
             "stop": list(sampling.stop) or None,
+            # Not of the protocol, so it is said only where it is wanted.
+            **({"min_tokens": sampling.min_tokens} if sampling.min_tokens else {}),
         }
         told = self._complete(self._sent(prompt), settings, adapter, timeout_s)
         choice, usage = told["choices"][0], told.get("usage") or {}
@@ -220,12 +222,13 @@ class EndpointModel:
             raise EngineUnavailable("the connection is closed") from error
 
 
-def _parsed(address: str) -> tuple[str, str]:
+def _parsed(address: str) -> tuple[str, str, str]:
     parts = urlsplit(address)
-    model = parse_qs(parts.query).get("model", [""])[0]
+    told = parse_qs(parts.query)
+    model, family = (told.get(name, [""])[0] for name in ("model", "family"))
     if parts.scheme not in ("http", "https") or not parts.hostname or not model:
         raise InvalidInput("write an endpoint as openai:http://HOST:PORT/v1?model=NAME")
-    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")), model
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")), model, family
 
 
 def _headers(options: EngineOptions) -> dict[str, str]:

@@ -29,7 +29,7 @@ from transformers import (
 
 from longstream.errors import DeadlineExceeded, EngineUnavailable, InvalidInput
 from longstream.llm.encoding import Encoding, first_line
-from longstream.llm.model_files import check_adapter, find_model, stay_offline
+from longstream.llm.model_files import check_adapter, family_of, find_model, stay_offline
 from longstream.llm.options import EngineOptions
 from longstream.llm.revision import model_revision
 from longstream.llm.types import Adapter, Completion, EngineIdentity, Prompt, Sampling, Score
@@ -61,7 +61,10 @@ class HfModel:
     def identity(self) -> EngineIdentity:
         """transformers' version, the model as named, the hash of its files (the first call reads them)."""
         return EngineIdentity(
-            f"transformers {version('transformers')}", self._name, model_revision(self._folder)
+            f"transformers {version('transformers')}",
+            self._name,
+            model_revision(self._folder),
+            family_of(self._folder),
         )
 
     @property
@@ -93,7 +96,7 @@ class HfModel:
         with self._turn(adapter, deadline) as model, _drawn_from(sampling.seed):
             start = 1 if self._seq2seq else len(ids)
             watch = _Watch(self._encoding.tokenizer, start, sampling.stop, deadline)
-            settings = self._settings(sampling, min(sampling.max_tokens, room))
+            settings = self._settings(sampling, room)
             inputs = self._tensor(ids)
             written = model.generate(
                 input_ids=inputs,
@@ -238,11 +241,12 @@ class HfModel:
     def _tensor(self, ids: list[int]) -> torch.Tensor:
         return torch.tensor([ids], device=self._device)
 
-    def _settings(self, sampling: Sampling, max_tokens: int) -> GenerationConfig:
+    def _settings(self, sampling: Sampling, room: int) -> GenerationConfig:
         own = self._model.generation_config
         drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": 0}
         return GenerationConfig(
-            max_new_tokens=max_tokens,
+            max_new_tokens=min(sampling.max_tokens, room),
+            min_new_tokens=min(sampling.min_tokens, sampling.max_tokens, room),
             do_sample=sampling.temperature > 0,
             eos_token_id=own.eos_token_id,
             pad_token_id=own.pad_token_id if own.pad_token_id is not None else _ids(own.eos_token_id)[0],

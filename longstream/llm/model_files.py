@@ -52,6 +52,14 @@ def is_encoder_decoder(folder: Path) -> bool:
         raise InvalidInput(f"the config.json in {folder} is damaged") from None
 
 
+def family_of(folder: Path) -> str:
+    """What the model's config.json calls its kind, such as "llama"; empty where it does not say."""
+    try:
+        return str(json.loads((folder / "config.json").read_bytes()).get("model_type") or "")
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
 def find_tokenizer(name: str) -> Path:
     """The folder of a tokenizer named by folder or by cached hub id. Raises InvalidInput."""
     return Path(name) if Path(name).is_dir() else _cached(name)

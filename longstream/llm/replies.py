@@ -238,6 +238,8 @@ def reply_key(identity: EngineIdentity, prompt: Prompt, sampling: Sampling, adap
         str(sampling.temperature),
         str(sampling.top_p),
         str(sampling.seed),
+        # Said only where it is set, so that replies of before it was known keep their names.
+        *((f"at least {sampling.min_tokens}",) if sampling.min_tokens else ()),
         *sampling.stop,
     )
     return digest("reply", *_who(identity, adapter), len(parts), *parts, *drawn)

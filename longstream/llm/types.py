@@ -29,9 +29,13 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How to draw tokens. temperature 0 is greedy; seed fixes the draw as far as the engine can."""
+    """How to draw tokens. temperature 0 is greedy; seed fixes the draw as far as the engine can.
+
+    min_tokens: before them the text does not end by itself; an endpoint must know the parameter where it is above 0.
+    """
 
     max_tokens: int = 96
+    min_tokens: int = 0
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int | None = None
@@ -69,11 +73,15 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class EngineIdentity:
-    """Who answered: engine and version, the model as it was named, the hash of its files (or "unknown")."""
+    """Who answered: engine and version, the model as it was named, the hash of its files (or "unknown").
+
+    family: of models that are built alike, as its configuration names it ("llama"); empty where nobody told.
+    """
 
     engine: str
     model: str
     revision: str
+    family: str = ""
 
 
 class LanguageModel(Protocol):

@@ -26,7 +26,7 @@ from longstream.errors import EngineDied, EngineUnavailable, InvalidInput
 from longstream.llm.encoding import Encoding, first_line
 from longstream.llm.engine_loop import EngineLoop, RestartPolicy
 from longstream.llm.lifeline import Lifeline
-from longstream.llm.model_files import check_adapter, find_model, is_encoder_decoder, stay_offline
+from longstream.llm.model_files import check_adapter, family_of, find_model, is_encoder_decoder, stay_offline
 from longstream.llm.options import EngineOptions
 from longstream.llm.revision import model_revision
 from longstream.llm.turns import Turns
@@ -79,7 +79,9 @@ class VllmModel:
     @cached_property
     def identity(self) -> EngineIdentity:
         """vLLM's version, the model as it was named, the hash of its files (the first call reads them)."""
-        return EngineIdentity(f"vllm {_vllm_version()}", self._name, model_revision(self._folder))
+        return EngineIdentity(
+            f"vllm {_vllm_version()}", self._name, model_revision(self._folder), family_of(self._folder)
+        )
 
     @property
     def context_tokens(self) -> int:
@@ -108,6 +110,7 @@ class VllmModel:
         room = self._room(ids)
         settings = {
             "max_tokens": min(sampling.max_tokens, room),
+            "min_tokens": min(sampling.min_tokens, sampling.max_tokens, room),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "seed": sampling.seed,

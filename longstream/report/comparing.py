@@ -11,7 +11,7 @@ from longstream.report.figures import bounds, by_reason, percent
 from longstream.report.markup import Child, Markup, joined, pairs, quoted, table, tag
 from longstream.report.outcome import decided_by
 from longstream.status_screen import champion_name
-from longstream.v1.records_pb2 import Evaluation, Interval
+from longstream.v1.records_pb2 import Evaluation, Interval, PanelMember, Spending
 
 _SHOWN = 6
 _ANSWER_CHARACTERS = 280
@@ -96,7 +96,7 @@ def _estimate(name: str, interval: Interval, neutral: float, text: str) -> Estim
 
 def _figures(evaluation: Evaluation) -> Iterator[tuple[str, Child]]:
     lost = by_reason(list(evaluation.lost.items()))
-    no_verdict = f"missing: no comparison gave a verdict ({lost or 'no judge took part'})"
+    no_verdict = f"missing: no comparison gave a verdict ({lost or _unasked(evaluation)})"
     measured = evaluation.HasField("bits_per_byte_change")
     old, new = evaluation.champion_bits_per_byte, evaluation.candidate_bits_per_byte
     yield (
@@ -131,9 +131,52 @@ def _figures(evaluation: Evaluation) -> Iterator[tuple[str, Child]]:
         ),
     )
     yield "Without a verdict", lost or "none"
+    yield from _course(evaluation)
     yield "Calibration", _calibration(evaluation)
     yield "Findings", [tag("div", text) for text in evaluation.findings] or "none"
     yield "Judge", tag("code", evaluation.judge or "none")
+
+
+def _unasked(evaluation: Evaluation) -> str:
+    failed = evaluation.HasField("calibration") and not evaluation.calibration.passed
+    return "none was made: the judge was not believed" if failed else "no judge took part"
+
+
+def _course(evaluation: Evaluation) -> Iterator[tuple[str, Child]]:
+    """How it went: what was allowed, when it ended, on which parts of the prompts, what it took."""
+    if evaluation.plan.level:
+        yield "Error allowed", f"{100 * evaluation.plan.level:.2g} %, one-sided"
+    if evaluation.looks:
+        ended = evaluation.stopped or "at the last one"
+        yield "Looks", f"{evaluation.looks} of {len(evaluation.plan.looks)}; ended {ended}"
+    if evaluation.slices:
+        yield (
+            "By part",
+            [tag("div", f"{one.name}: {bounds(one.win_rate, '%', share=True)}") for one in evaluation.slices],
+        )
+    if evaluation.contaminated:
+        yield (
+            "Left out",
+            f"{evaluation.contaminated} prompts that share a run of words with the training rows",
+        )
+    if evaluation.HasField("drift"):
+        yield "Judge since it was first seen", f"preferences moved by {evaluation.drift.mean:.4f} in the mean"
+    if len(evaluation.panel) > 1:
+        yield "Panel", [tag("div", _member(one)) for one in evaluation.panel]
+    if evaluation.spent:
+        yield "Spent", [tag("div", _spent(one)) for one in evaluation.spent]
+
+
+def _member(member: PanelMember) -> str:
+    if not member.calibration.passed:
+        return f"{member.model}: no say, {member.calibration.reason}"
+    return f"{member.model}: {percent(member.win_rate.mean)}"
+
+
+def _spent(one: Spending) -> str:
+    tokens = f"{one.prompt_tokens:,} tokens read, {one.completion_tokens:,} written"
+    again = f", {one.remembered:,} remembered" if one.remembered else ""
+    return f"{one.model}, {one.call}: {one.requests:,} requests, {tokens}{again}"
 
 
 def _calibration(evaluation: Evaluation) -> Child:

@@ -72,7 +72,8 @@ class Facts:
 def collect(client: Client, storage: Storage, pipeline: str, spans: Sequence[Span] = ()) -> Facts:
     """Read the facts. Raises NotFound for an unknown pipeline, Unavailable for a service that is away."""
     lacking: dict[str, str] = {}
-    evaluation = next(client.list_evaluations(pipeline, 1), None)
+    listed = client.list_evaluations(pipeline, 10)
+    evaluation = next((one for one in listed if one.kind != Evaluation.KIND_RECHECK), None)
     promotion = None
     if evaluation is not None:
         answer = client.get_evaluation(pipeline, evaluation.id)

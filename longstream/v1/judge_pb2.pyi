@@ -1,5 +1,6 @@
 from longstream.v1 import records_pb2 as _records_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
@@ -148,3 +149,67 @@ class RollbackResponse(_message.Message):
     PROMOTION_FIELD_NUMBER: _ClassVar[int]
     promotion: _records_pb2.Promotion
     def __init__(self, promotion: _Optional[_Union[_records_pb2.Promotion, _Mapping]] = ...) -> None: ...
+
+class PromoteRequest(_message.Message):
+    __slots__ = ("pipeline", "request_id", "model_id", "expected_champion_id", "reason")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_CHAMPION_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    request_id: str
+    model_id: str
+    expected_champion_id: str
+    reason: str
+    def __init__(self, pipeline: _Optional[str] = ..., request_id: _Optional[str] = ..., model_id: _Optional[str] = ..., expected_champion_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class PromoteResponse(_message.Message):
+    __slots__ = ("promotion",)
+    PROMOTION_FIELD_NUMBER: _ClassVar[int]
+    promotion: _records_pb2.Promotion
+    def __init__(self, promotion: _Optional[_Union[_records_pb2.Promotion, _Mapping]] = ...) -> None: ...
+
+class GetLeaderboardRequest(_message.Message):
+    __slots__ = ("pipeline",)
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    def __init__(self, pipeline: _Optional[str] = ...) -> None: ...
+
+class GetLeaderboardResponse(_message.Message):
+    __slots__ = ("standings", "left_out")
+    STANDINGS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_OUT_FIELD_NUMBER: _ClassVar[int]
+    standings: _containers.RepeatedCompositeFieldContainer[Standing]
+    left_out: int
+    def __init__(self, standings: _Optional[_Iterable[_Union[Standing, _Mapping]]] = ..., left_out: _Optional[int] = ...) -> None: ...
+
+class Standing(_message.Message):
+    __slots__ = ("model_id", "place", "evaluations", "win_rate", "length_controlled", "bits_per_byte")
+    class Place(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        PLACE_UNSPECIFIED: _ClassVar[Standing.Place]
+        PLACE_CHAMPION: _ClassVar[Standing.Place]
+        PLACE_FORMER: _ClassVar[Standing.Place]
+        PLACE_REFUSED: _ClassVar[Standing.Place]
+        PLACE_ROLLED_BACK: _ClassVar[Standing.Place]
+        PLACE_BASE: _ClassVar[Standing.Place]
+    PLACE_UNSPECIFIED: Standing.Place
+    PLACE_CHAMPION: Standing.Place
+    PLACE_FORMER: Standing.Place
+    PLACE_REFUSED: Standing.Place
+    PLACE_ROLLED_BACK: Standing.Place
+    PLACE_BASE: Standing.Place
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PLACE_FIELD_NUMBER: _ClassVar[int]
+    EVALUATIONS_FIELD_NUMBER: _ClassVar[int]
+    WIN_RATE_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_CONTROLLED_FIELD_NUMBER: _ClassVar[int]
+    BITS_PER_BYTE_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    place: Standing.Place
+    evaluations: int
+    win_rate: _records_pb2.Interval
+    length_controlled: _records_pb2.Interval
+    bits_per_byte: float
+    def __init__(self, model_id: _Optional[str] = ..., place: _Optional[_Union[Standing.Place, str]] = ..., evaluations: _Optional[int] = ..., win_rate: _Optional[_Union[_records_pb2.Interval, _Mapping]] = ..., length_controlled: _Optional[_Union[_records_pb2.Interval, _Mapping]] = ..., bits_per_byte: _Optional[float] = ...) -> None: ...

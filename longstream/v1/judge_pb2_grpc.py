@@ -60,6 +60,16 @@ class JudgeServiceStub(object):
                 request_serializer=longstream_dot_v1_dot_judge__pb2.RollbackRequest.SerializeToString,
                 response_deserializer=longstream_dot_v1_dot_judge__pb2.RollbackResponse.FromString,
                 _registered_method=True)
+        self.Promote = channel.unary_unary(
+                '/longstream.v1.JudgeService/Promote',
+                request_serializer=longstream_dot_v1_dot_judge__pb2.PromoteRequest.SerializeToString,
+                response_deserializer=longstream_dot_v1_dot_judge__pb2.PromoteResponse.FromString,
+                _registered_method=True)
+        self.GetLeaderboard = channel.unary_unary(
+                '/longstream.v1.JudgeService/GetLeaderboard',
+                request_serializer=longstream_dot_v1_dot_judge__pb2.GetLeaderboardRequest.SerializeToString,
+                response_deserializer=longstream_dot_v1_dot_judge__pb2.GetLeaderboardResponse.FromString,
+                _registered_method=True)
         self.ComparePairs = channel.stream_stream(
                 '/longstream.v1.JudgeService/ComparePairs',
                 request_serializer=longstream_dot_v1_dot_judge__pb2.ComparePairsRequest.SerializeToString,
@@ -104,6 +114,20 @@ class JudgeServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Promote(self, request, context):
+        """Puts a model on the throne by hand, whatever the gate says; the decision says so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLeaderboard(self, request, context):
+        """Every model that was evaluated, by strength, from one fit over all evaluations.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ComparePairs(self, request_iterator, context):
         """Compares pairs of answers, each in both orders, by the judge's engine. Each is answered once, as soon as it is done; one
         that fails is told by its error, and the others go on. Nothing is written into the log.
@@ -139,6 +163,16 @@ def add_JudgeServiceServicer_to_server(servicer, server):
                     servicer.Rollback,
                     request_deserializer=longstream_dot_v1_dot_judge__pb2.RollbackRequest.FromString,
                     response_serializer=longstream_dot_v1_dot_judge__pb2.RollbackResponse.SerializeToString,
+            ),
+            'Promote': grpc.unary_unary_rpc_method_handler(
+                    servicer.Promote,
+                    request_deserializer=longstream_dot_v1_dot_judge__pb2.PromoteRequest.FromString,
+                    response_serializer=longstream_dot_v1_dot_judge__pb2.PromoteResponse.SerializeToString,
+            ),
+            'GetLeaderboard': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLeaderboard,
+                    request_deserializer=longstream_dot_v1_dot_judge__pb2.GetLeaderboardRequest.FromString,
+                    response_serializer=longstream_dot_v1_dot_judge__pb2.GetLeaderboardResponse.SerializeToString,
             ),
             'ComparePairs': grpc.stream_stream_rpc_method_handler(
                     servicer.ComparePairs,
@@ -282,6 +316,60 @@ class JudgeService(object):
             '/longstream.v1.JudgeService/Rollback',
             longstream_dot_v1_dot_judge__pb2.RollbackRequest.SerializeToString,
             longstream_dot_v1_dot_judge__pb2.RollbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Promote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/longstream.v1.JudgeService/Promote',
+            longstream_dot_v1_dot_judge__pb2.PromoteRequest.SerializeToString,
+            longstream_dot_v1_dot_judge__pb2.PromoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLeaderboard(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/longstream.v1.JudgeService/GetLeaderboard',
+            longstream_dot_v1_dot_judge__pb2.GetLeaderboardRequest.SerializeToString,
+            longstream_dot_v1_dot_judge__pb2.GetLeaderboardResponse.FromString,
             options,
             channel_credentials,
             insecure,

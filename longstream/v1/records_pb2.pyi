@@ -754,18 +754,30 @@ class Model(_message.Message):
     def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., kind: _Optional[_Union[Model.Kind, str]] = ..., address: _Optional[str] = ..., base_model: _Optional[str] = ..., base_revision: _Optional[str] = ..., job_id: _Optional[str] = ..., release_id: _Optional[str] = ..., release_content_hash: _Optional[str] = ..., recipe: _Optional[str] = ..., template: _Optional[str] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metrics: _Optional[_Union[TrainingFinished, _Mapping]] = ..., trace: _Optional[str] = ...) -> None: ...
 
 class JudgingCommand(_message.Message):
-    __slots__ = ("pipeline", "request_id", "request_hash", "evaluate", "roll_back")
+    __slots__ = ("pipeline", "request_id", "request_hash", "evaluate", "roll_back", "promote")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_HASH_FIELD_NUMBER: _ClassVar[int]
     EVALUATE_FIELD_NUMBER: _ClassVar[int]
     ROLL_BACK_FIELD_NUMBER: _ClassVar[int]
+    PROMOTE_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     request_id: str
     request_hash: str
     evaluate: EvaluateModel
     roll_back: RollBack
-    def __init__(self, pipeline: _Optional[str] = ..., request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., evaluate: _Optional[_Union[EvaluateModel, _Mapping]] = ..., roll_back: _Optional[_Union[RollBack, _Mapping]] = ...) -> None: ...
+    promote: Promote
+    def __init__(self, pipeline: _Optional[str] = ..., request_id: _Optional[str] = ..., request_hash: _Optional[str] = ..., evaluate: _Optional[_Union[EvaluateModel, _Mapping]] = ..., roll_back: _Optional[_Union[RollBack, _Mapping]] = ..., promote: _Optional[_Union[Promote, _Mapping]] = ...) -> None: ...
+
+class Promote(_message.Message):
+    __slots__ = ("model_id", "expected_champion_id", "reason")
+    MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_CHAMPION_ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    model_id: str
+    expected_champion_id: str
+    reason: str
+    def __init__(self, model_id: _Optional[str] = ..., expected_champion_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class EvaluateModel(_message.Message):
     __slots__ = ("model_id",)
@@ -782,18 +794,20 @@ class RollBack(_message.Message):
     def __init__(self, expected_champion_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Interval(_message.Message):
-    __slots__ = ("mean", "low", "high", "confidence", "n")
+    __slots__ = ("mean", "low", "high", "confidence", "n", "error")
     MEAN_FIELD_NUMBER: _ClassVar[int]
     LOW_FIELD_NUMBER: _ClassVar[int]
     HIGH_FIELD_NUMBER: _ClassVar[int]
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     N_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
     mean: float
     low: float
     high: float
     confidence: float
     n: int
-    def __init__(self, mean: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., confidence: _Optional[float] = ..., n: _Optional[int] = ...) -> None: ...
+    error: float
+    def __init__(self, mean: _Optional[float] = ..., low: _Optional[float] = ..., high: _Optional[float] = ..., confidence: _Optional[float] = ..., n: _Optional[int] = ..., error: _Optional[float] = ...) -> None: ...
 
 class Calibration(_message.Message):
     __slots__ = ("passed", "accuracy", "slot_effect_logits", "flip_rate", "reason")
@@ -809,8 +823,89 @@ class Calibration(_message.Message):
     reason: str
     def __init__(self, passed: bool = ..., accuracy: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[float] = ..., flip_rate: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class EvaluationPlan(_message.Message):
+    __slots__ = ("prompts", "level", "looks", "detectable", "answers", "verdicts", "tokens")
+    PROMPTS_FIELD_NUMBER: _ClassVar[int]
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    LOOKS_FIELD_NUMBER: _ClassVar[int]
+    DETECTABLE_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    prompts: int
+    level: float
+    looks: _containers.RepeatedScalarFieldContainer[int]
+    detectable: float
+    answers: int
+    verdicts: int
+    tokens: int
+    def __init__(self, prompts: _Optional[int] = ..., level: _Optional[float] = ..., looks: _Optional[_Iterable[int]] = ..., detectable: _Optional[float] = ..., answers: _Optional[int] = ..., verdicts: _Optional[int] = ..., tokens: _Optional[int] = ...) -> None: ...
+
+class PanelMember(_message.Message):
+    __slots__ = ("engine", "model", "model_revision", "family", "calibration", "win_rate", "slot_effect_logits", "flip_rate", "lost")
+    class LostEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_REVISION_FIELD_NUMBER: _ClassVar[int]
+    FAMILY_FIELD_NUMBER: _ClassVar[int]
+    CALIBRATION_FIELD_NUMBER: _ClassVar[int]
+    WIN_RATE_FIELD_NUMBER: _ClassVar[int]
+    SLOT_EFFECT_LOGITS_FIELD_NUMBER: _ClassVar[int]
+    FLIP_RATE_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    engine: str
+    model: str
+    model_revision: str
+    family: str
+    calibration: Calibration
+    win_rate: Interval
+    slot_effect_logits: Interval
+    flip_rate: float
+    lost: _containers.ScalarMap[str, int]
+    def __init__(self, engine: _Optional[str] = ..., model: _Optional[str] = ..., model_revision: _Optional[str] = ..., family: _Optional[str] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., win_rate: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[_Union[Interval, _Mapping]] = ..., flip_rate: _Optional[float] = ..., lost: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class SliceRate(_message.Message):
+    __slots__ = ("name", "win_rate")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WIN_RATE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    win_rate: Interval
+    def __init__(self, name: _Optional[str] = ..., win_rate: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+
+class Spending(_message.Message):
+    __slots__ = ("engine", "model", "call", "requests", "prompt_tokens", "completion_tokens", "seconds", "remembered")
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REMEMBERED_FIELD_NUMBER: _ClassVar[int]
+    engine: str
+    model: str
+    call: str
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    remembered: int
+    def __init__(self, engine: _Optional[str] = ..., model: _Optional[str] = ..., call: _Optional[str] = ..., requests: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., seconds: _Optional[float] = ..., remembered: _Optional[int] = ...) -> None: ...
+
 class Evaluation(_message.Message):
-    __slots__ = ("pipeline", "id", "state", "model_id", "champion_id", "attempt", "stage", "stage_done", "stage_total", "win_rate", "slot_effect_logits", "flip_rate", "bits_per_byte_change", "candidate_bits_per_byte", "champion_bits_per_byte", "calibration", "lost", "findings", "verdicts_address", "promotion_id", "reason", "create_time", "end_time", "judge", "trace", "parent_trace", "length_controlled")
+    __slots__ = ("pipeline", "id", "state", "model_id", "champion_id", "attempt", "stage", "stage_done", "stage_total", "win_rate", "slot_effect_logits", "flip_rate", "bits_per_byte_change", "candidate_bits_per_byte", "champion_bits_per_byte", "calibration", "lost", "findings", "verdicts_address", "promotion_id", "reason", "create_time", "end_time", "judge", "trace", "parent_trace", "length_controlled", "kind", "plan", "looks", "stopped", "slices", "contaminated", "panel", "spent", "drift", "canaries_address", "canaries_key")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        KIND_UNSPECIFIED: _ClassVar[Evaluation.Kind]
+        KIND_RECHECK: _ClassVar[Evaluation.Kind]
+    KIND_UNSPECIFIED: Evaluation.Kind
+    KIND_RECHECK: Evaluation.Kind
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Evaluation.State]
@@ -857,6 +952,17 @@ class Evaluation(_message.Message):
     TRACE_FIELD_NUMBER: _ClassVar[int]
     PARENT_TRACE_FIELD_NUMBER: _ClassVar[int]
     LENGTH_CONTROLLED_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PLAN_FIELD_NUMBER: _ClassVar[int]
+    LOOKS_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
+    CONTAMINATED_FIELD_NUMBER: _ClassVar[int]
+    PANEL_FIELD_NUMBER: _ClassVar[int]
+    SPENT_FIELD_NUMBER: _ClassVar[int]
+    DRIFT_FIELD_NUMBER: _ClassVar[int]
+    CANARIES_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    CANARIES_KEY_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     id: str
     state: Evaluation.State
@@ -884,7 +990,18 @@ class Evaluation(_message.Message):
     trace: str
     parent_trace: str
     length_controlled: Interval
-    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Evaluation.State, str]] = ..., model_id: _Optional[str] = ..., champion_id: _Optional[str] = ..., attempt: _Optional[int] = ..., stage: _Optional[str] = ..., stage_done: _Optional[int] = ..., stage_total: _Optional[int] = ..., win_rate: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[_Union[Interval, _Mapping]] = ..., flip_rate: _Optional[float] = ..., bits_per_byte_change: _Optional[_Union[Interval, _Mapping]] = ..., candidate_bits_per_byte: _Optional[float] = ..., champion_bits_per_byte: _Optional[float] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., lost: _Optional[_Mapping[str, int]] = ..., findings: _Optional[_Iterable[str]] = ..., verdicts_address: _Optional[str] = ..., promotion_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., judge: _Optional[str] = ..., trace: _Optional[str] = ..., parent_trace: _Optional[str] = ..., length_controlled: _Optional[_Union[Interval, _Mapping]] = ...) -> None: ...
+    kind: Evaluation.Kind
+    plan: EvaluationPlan
+    looks: int
+    stopped: str
+    slices: _containers.RepeatedCompositeFieldContainer[SliceRate]
+    contaminated: int
+    panel: _containers.RepeatedCompositeFieldContainer[PanelMember]
+    spent: _containers.RepeatedCompositeFieldContainer[Spending]
+    drift: Interval
+    canaries_address: str
+    canaries_key: str
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Evaluation.State, str]] = ..., model_id: _Optional[str] = ..., champion_id: _Optional[str] = ..., attempt: _Optional[int] = ..., stage: _Optional[str] = ..., stage_done: _Optional[int] = ..., stage_total: _Optional[int] = ..., win_rate: _Optional[_Union[Interval, _Mapping]] = ..., slot_effect_logits: _Optional[_Union[Interval, _Mapping]] = ..., flip_rate: _Optional[float] = ..., bits_per_byte_change: _Optional[_Union[Interval, _Mapping]] = ..., candidate_bits_per_byte: _Optional[float] = ..., champion_bits_per_byte: _Optional[float] = ..., calibration: _Optional[_Union[Calibration, _Mapping]] = ..., lost: _Optional[_Mapping[str, int]] = ..., findings: _Optional[_Iterable[str]] = ..., verdicts_address: _Optional[str] = ..., promotion_id: _Optional[str] = ..., reason: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., judge: _Optional[str] = ..., trace: _Optional[str] = ..., parent_trace: _Optional[str] = ..., length_controlled: _Optional[_Union[Interval, _Mapping]] = ..., kind: _Optional[_Union[Evaluation.Kind, str]] = ..., plan: _Optional[_Union[EvaluationPlan, _Mapping]] = ..., looks: _Optional[int] = ..., stopped: _Optional[str] = ..., slices: _Optional[_Iterable[_Union[SliceRate, _Mapping]]] = ..., contaminated: _Optional[int] = ..., panel: _Optional[_Iterable[_Union[PanelMember, _Mapping]]] = ..., spent: _Optional[_Iterable[_Union[Spending, _Mapping]]] = ..., drift: _Optional[_Union[Interval, _Mapping]] = ..., canaries_address: _Optional[str] = ..., canaries_key: _Optional[str] = ...) -> None: ...
 
 class ComparisonVerdict(_message.Message):
     __slots__ = ("pipeline", "evaluation_id", "comparison_id", "example_id", "preference", "forward", "swapped", "slot_effect_logits", "lost", "candidate_characters", "champion_characters")
@@ -913,7 +1030,7 @@ class ComparisonVerdict(_message.Message):
     def __init__(self, pipeline: _Optional[str] = ..., evaluation_id: _Optional[str] = ..., comparison_id: _Optional[str] = ..., example_id: _Optional[str] = ..., preference: _Optional[float] = ..., forward: _Optional[float] = ..., swapped: _Optional[float] = ..., slot_effect_logits: _Optional[float] = ..., lost: _Optional[str] = ..., candidate_characters: _Optional[int] = ..., champion_characters: _Optional[int] = ...) -> None: ...
 
 class Promotion(_message.Message):
-    __slots__ = ("pipeline", "id", "sequence", "outcome", "model_id", "expected_champion_id", "champion_id", "evaluation_id", "reasons", "time")
+    __slots__ = ("pipeline", "id", "sequence", "outcome", "model_id", "expected_champion_id", "champion_id", "evaluation_id", "reasons", "time", "error_level", "by_hand")
     class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         OUTCOME_UNSPECIFIED: _ClassVar[Promotion.Outcome]
@@ -934,6 +1051,8 @@ class Promotion(_message.Message):
     EVALUATION_ID_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
     TIME_FIELD_NUMBER: _ClassVar[int]
+    ERROR_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    BY_HAND_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     id: str
     sequence: int
@@ -944,7 +1063,9 @@ class Promotion(_message.Message):
     evaluation_id: str
     reasons: _containers.RepeatedScalarFieldContainer[str]
     time: _timestamp_pb2.Timestamp
-    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., sequence: _Optional[int] = ..., outcome: _Optional[_Union[Promotion.Outcome, str]] = ..., model_id: _Optional[str] = ..., expected_champion_id: _Optional[str] = ..., champion_id: _Optional[str] = ..., evaluation_id: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    error_level: float
+    by_hand: bool
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., sequence: _Optional[int] = ..., outcome: _Optional[_Union[Promotion.Outcome, str]] = ..., model_id: _Optional[str] = ..., expected_champion_id: _Optional[str] = ..., champion_id: _Optional[str] = ..., evaluation_id: _Optional[str] = ..., reasons: _Optional[_Iterable[str]] = ..., time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., error_level: _Optional[float] = ..., by_hand: bool = ...) -> None: ...
 
 class Settlement(_message.Message):
     __slots__ = ("letter", "outcome", "time", "by", "why")

@@ -169,6 +169,34 @@ JUDGE = Board(
                     "Of the latest evaluation.",
                     fact("judge_lost_comparisons"),
                 ),
+                number(
+                    "Drift",
+                    "Mean distance of its preferences for known pairs from those that it had first.",
+                    fact("judge_drift_ratio", rare=True),
+                    unit="percentunit",
+                    red_above=0.1,
+                ),
+                number(
+                    "Since it last saw known pairs",
+                    "In an evaluation or a recheck.",
+                    Query(
+                        f"time() - max by (pipeline) (judge_drift_timestamp_seconds{CHOSEN})",
+                        "{{pipeline}}",
+                        True,
+                    ),
+                    unit="s",
+                ),
+                number(
+                    "Error allowed",
+                    "Chance that a model no better passed the latest test, as the gate allowed it.",
+                    fact("judge_error_level_ratio"),
+                    unit="percentunit",
+                ),
+                number(
+                    "Tokens of the latest evaluation",
+                    "Read and written by all its models; what was remembered cost nothing.",
+                    fact("judge_spent_tokens"),
+                ),
                 graph(
                     "Slot effect",
                     "How far the first place decides, in logits, with its interval; 0 is fair. Answers that are "

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from longstream.errors import InvalidInput
-from longstream.llm.types import LanguageModel
+from longstream.errors import Corrupt, InvalidInput
+from longstream.llm.types import EngineIdentity, LanguageModel
 from longstream.storage import Storage, open_storage
 from longstream.v1.records_pb2 import Model, Release
-from longstream_judge.contest import Engines, contestants, spec_for
-from longstream_judge.spec import EvaluationSpec
+from longstream_judge import canaries
+from longstream_judge.comparison import Pair
+from longstream_judge.contest import Engines, Past, contestants, spec_for, with_family
+from longstream_judge.spec import Canary, Contestant, EvaluationSpec, Models
+from longstream_judge.spending import life_level
 from tests.support.arena import GATE, ROWS, Ruled, a_model, a_pipeline, a_release
 from tests.support.questions import QUESTIONS
 from tests.support.trainingjobs import row, write_shard
@@ -30,7 +33,7 @@ class Opened:
         self.judge = Ruled()
         self.by_name: dict[str, Ruled] = {}
         self.engines = Engines(
-            judge=self.judge,
+            judges=(self.judge,),
             judge_serves=lambda name: name == serves,
             open_weights=self._open,
             remembering=lambda model, name: model,
@@ -50,7 +53,7 @@ def test_adapters_on_the_judges_base_need_no_other_engine(storage: Storage, tmp_
     opened = Opened()
     candidate, champion = adapter(storage, tmp_path, "a"), adapter(storage, tmp_path, "b")
     with contestants(opened.engines, storage, tmp_path / "cache", candidate, champion) as models:
-        assert models.judge is models.candidate.model is models.champion.model is opened.judge
+        assert models.judges[0] is models.candidate.model is models.champion.model is opened.judge
         assert models.candidate.adapter is not None
         assert models.champion.adapter is not None
         assert (models.candidate.adapter.name, models.champion.adapter.name) == ("a", "b")
@@ -163,6 +166,74 @@ def test_rows_that_were_trained_on_are_never_asked_about(storage: Storage, tmp_p
         release.shards.add(address=storage.put_file(path), rows=3)
     spec = spec_for(a_model(storage, tmp_path, release, "a"), release, storage)
     assert {example.id for example in spec.heldout} == {f"example-{n:03d}" for n in (0, 2, 4)}
+
+
+def test_prompts_that_the_training_rows_hold_are_left_out_and_counted(
+    storage: Storage, tmp_path: Path
+) -> None:
+    prompt = "Tell me in twelve words or a few more why the sky at night is dark"
+    pipeline = a_pipeline(
+        prompts=[prompt, "Why not?", {"instruction": "Sum up.", "input": "A text.", "slice": "law"}]
+    )
+    rows = [row(0, split="test"), row(1, response=f"{prompt}, they asked."), row(2, instruction="why not")]
+    release = Release(pipeline="p", id="r1", state=Release.STATE_FINAL, revision=pipeline.revision())
+    path = write_shard(tmp_path / "shard.parquet", rows)
+    release.shards.add(address=storage.put_file(path), rows=len(rows))
+    spec = spec_for(a_model(storage, tmp_path, release, "a"), release, storage)
+    assert [(one.question, one.slice) for one in spec.prompts] == [("Sum up.\n\nA text.", "law")]
+    assert spec.contaminated == 2
+    assert [example.slice for example in spec.heldout] == ["town"]
+
+
+def test_what_came_before_sets_level_spread_and_pairs_to_be_seen_again(
+    storage: Storage, tmp_path: Path
+) -> None:
+    release = a_release(storage, tmp_path, a_pipeline())
+    model = a_model(storage, tmp_path, release, "a")
+    canary = Canary(pair=Pair(id="1", question="q", candidate="a", champion="b"), preferences=(0.5, None))
+    spec = spec_for(model, release, storage, Past(tests=(True,), spread=0.3, canaries=(canary,)))
+    assert spec.level == life_level((True,), 0.1)
+    assert (spec.spread, spec.canaries) == (0.3, (canary,))
+    assert canaries.read(canaries.table([canary])) == (canary,)
+    with pytest.raises(Corrupt, match="saw before"):
+        canaries.read(b"no table")
+
+
+def test_judges_of_the_candidates_family_are_told_of_and_refused_where_it_counts(
+    storage: Storage, tmp_path: Path
+) -> None:
+    class Kin(Ruled):
+        @property
+        def identity(self) -> EngineIdentity:
+            return EngineIdentity("rules", "kin", "1", "llama")
+
+    def told(judge: Ruled, profile: str = "paper", **gate: Any) -> EvaluationSpec:
+        pipeline = a_pipeline(gate=gate).model_copy(update={"profile": profile})
+        release = a_release(storage, tmp_path, pipeline)
+        model = a_model(storage, tmp_path, release, "a")
+        contestant = Contestant(model=Kin())
+        models = Models(judges=(judge,), candidate=contestant, champion=contestant)
+        return with_family(spec_for(model, release, storage), models, model)
+
+    own = "kin judges a model of its own family, llama: judges prefer what is like themselves"
+    assert (told(Kin()).notes, told(Kin()).objections) == ((own,), ())
+    assert told(Kin(), other_family=True).objections == (own,)
+    assert told(Kin(), "production").objections == (own,)
+    assert told(Kin(), "production", other_family=False).notes == (own,)
+    assert (told(Ruled()).notes, told(Ruled()).objections) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("decoding", "most", "drawn"),
+    [("greedy", 256, (0.0, 1.0)), ("longform", 256, (1.0, 0.9)), ("long-is-more", 512, (0.0, 1.0))],
+)
+def test_answers_are_drawn_as_the_named_decoding_says(
+    storage: Storage, tmp_path: Path, decoding: str, most: int, drawn: tuple[float, float]
+) -> None:
+    sampling = spec_of(storage, tmp_path, decoding=decoding, min_tokens=3).sampling
+    assert (sampling.max_tokens, sampling.min_tokens) == (most, 3)
+    assert (sampling.temperature, sampling.top_p) == drawn
+    assert spec_of(storage, tmp_path, decoding=decoding, max_tokens=9).sampling.max_tokens == 9
 
 
 def test_a_gate_that_does_not_exist_is_refused_by_name(storage: Storage, tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from longstream_judge.asking import Cancelled, Patience
 from longstream_judge.calibration import CalibrationLimits, Known
 from longstream_judge.evaluation import ASKINGS, evaluate
 from longstream_judge.facts import table
-from longstream_judge.gate import Policy
 from longstream_judge.intervals import Bootstrap
+from longstream_judge.policy import Policy
 from longstream_judge.spec import Contestant, EvaluationResult, EvaluationSpec, Example, Models
 from tests.support.questions import QUESTIONS
 from tests.support.ruledmodel import Judging, RuledModel
@@ -73,7 +73,9 @@ def ruled(judging: Judging = orderly) -> RuledModel:
 
 def against_base(judge: RuledModel | None, model: RuledModel) -> Models:
     return Models(
-        judge=judge, candidate=Contestant(model=model, adapter=GOOD), champion=Contestant(model=model)
+        judges=(judge,) if judge else (),
+        candidate=Contestant(model=model, adapter=GOOD),
+        champion=Contestant(model=model),
     )
 
 
@@ -89,7 +91,9 @@ def run(
     judge = ruled(judging) if judging else None
     contestants = (Contestant(model=model, adapter=adapter) for adapter in (candidate, champion))
     return evaluate(
-        spec, Models(judge=judge, candidate=next(contestants), champion=next(contestants)), nothing
+        spec,
+        Models(judges=(judge,) if judge else (), candidate=next(contestants), champion=next(contestants)),
+        nothing,
     )
 
 
@@ -175,19 +179,26 @@ def test_the_order_of_prompts_and_documents_does_not_matter() -> None:
 
 
 def test_a_judge_that_goes_by_the_slot_says_one_half_and_abstains() -> None:
-    result = run(GOOD, None, judging=lambda question, first, second: 3.0)
+    def slotted(question: str, first: str, second: str) -> float:
+        return 3.0
+
+    result = run(GOOD, None, spec=replace(SPEC, policy=BY_HELDOUT), judging=slotted)
     assert rate(result) == 0.5
     assert result.evidence.win_rate is not None
     assert result.evidence.win_rate.slot_effect_logits is not None
     assert result.evidence.win_rate.slot_effect_logits.mean == pytest.approx(3.0)
     assert result.evidence.win_rate.flip_rate == 1.0
-    assert result.verdict.outcome == "refuse"
-    assert result.verdict.reasons[0].startswith("the judge abstains")
+    decides = run(GOOD, None, judging=slotted)
+    assert decides.verdict.outcome == "refuse"
+    assert decides.verdict.reasons[0].startswith("the judge abstains")
 
 
 def test_a_judge_that_prefers_length_abstains_though_it_gives_a_win_rate() -> None:
-    result = run(GOOD, None, judging=lambda question, first, second: float(len(first) - len(second)))
-    assert rate(result) > 0.99
+    def longest(question: str, first: str, second: str) -> float:
+        return float(len(first) - len(second))
+
+    assert rate(run(GOOD, None, spec=replace(SPEC, policy=BY_HELDOUT), judging=longest)) > 0.99
+    result = run(GOOD, None, judging=longest)
     assert result.verdict.outcome == "refuse"
     assert "abstains" in result.verdict.reasons[0]
 
@@ -196,11 +207,12 @@ def test_a_judge_that_leaves_its_labels_no_mass_is_not_read() -> None:
     model = ruled()
     judge = RuledModel(judging=orderly, mass=0.001)
     models = against_base(judge, model)
-    result = evaluate(SPEC, models, nothing)
+    result = evaluate(replace(SPEC, policy=BY_HELDOUT), models, nothing)
     assert result.evidence.win_rate is not None
     assert result.evidence.win_rate.lost == {"forward_and_swapped_unreadable": 24}
     assert result.evidence.win_rate.rate is None
-    assert result.verdict.outcome == "refuse"
+    decides = evaluate(SPEC, models, nothing)
+    assert (decides.verdict.outcome, decides.evidence.win_rate) == ("refuse", None)
 
 
 def test_bits_per_byte_decide_beside_an_abstaining_judge() -> None:
@@ -214,7 +226,7 @@ def test_bits_per_byte_decide_beside_an_abstaining_judge() -> None:
 def test_bits_per_byte_need_no_judge() -> None:
     result = run(GOOD, None, spec=replace(SPEC, policy=BY_HELDOUT), judging=None)
     assert result.verdict.outcome == "promote"
-    assert (result.judge, result.evidence.win_rate, list(result.compared)) == (None, None, [])
+    assert (result.judges, result.evidence.win_rate, list(result.compared)) == ((), None, [])
 
 
 def test_the_held_out_figures_are_those_of_a_count_by_hand() -> None:
@@ -229,11 +241,9 @@ def test_the_held_out_figures_are_those_of_a_count_by_hand() -> None:
 def test_a_model_against_itself_is_a_tie_that_no_judge_is_asked_about() -> None:
     judge, model = ruled(), ruled()
     contestant = Contestant(model=model, adapter=GOOD)
-    result = evaluate(
-        replace(SPEC, known=(), anchors=0),
-        Models(judge=judge, candidate=contestant, champion=contestant),
-        nothing,
-    )
+    spec = replace(SPEC, known=(), policy=BY_HELDOUT)
+    models = Models(judges=(judge,), candidate=contestant, champion=contestant)
+    result = evaluate(spec, models, nothing)
     assert rate(result) == 0.5
     assert judge.asked == []
     assert result.verdict.outcome == "refuse"
@@ -242,7 +252,7 @@ def test_a_model_against_itself_is_a_tie_that_no_judge_is_asked_about() -> None:
 def test_every_pair_is_judged_in_both_orders() -> None:
     judge, model = ruled(), ruled()
     models = against_base(judge, model)
-    evaluate(replace(SPEC, known=(), anchors=0), models, nothing)
+    evaluate(replace(SPEC, known=(), policy=BY_HELDOUT), models, nothing)
     shown = [tuple(part.text for part in prompt.parts if part.data) for prompt in judge.asked]
     assert len(set(shown)) == 2 * len(SPEC.prompts)
     assert {(question, second, first) for question, first, second in shown} == set(shown)
@@ -253,7 +263,7 @@ def test_held_out_text_longer_than_a_context_is_cut_alike_for_both() -> None:
     narrow = ruled()
     narrow.context_tokens = 120
     models = Models(
-        judge=None, candidate=Contestant(model=ruled(), adapter=GOOD), champion=Contestant(model=narrow)
+        judges=(), candidate=Contestant(model=ruled(), adapter=GOOD), champion=Contestant(model=narrow)
     )
     result = evaluate(replace(SPEC, heldout=long, policy=BY_HELDOUT), models, nothing)
     assert result.heldout_lost == {}
@@ -312,9 +322,9 @@ def test_answers_cut_at_the_token_limit_are_noted() -> None:
 def test_the_input_of_an_example_reaches_contestants_and_judge() -> None:
     judge = RuledModel()
     contestant = Contestant(model=RuledModel(answering=lambda q, a: a or "base"), adapter=GOOD)
-    models = Models(judge=judge, candidate=contestant, champion=replace(contestant, adapter=None))
+    models = Models(judges=(judge,), candidate=contestant, champion=replace(contestant, adapter=None))
     example = Example(id="1", instruction="Add these.", input="2 and 3")
-    evaluate(EvaluationSpec(prompts=[example], heldout=(), known=()), models, nothing)
+    evaluate(EvaluationSpec(prompts=[example], heldout=(), known=(), policy=BY_HELDOUT), models, nothing)
     assert next(part.text for part in judge.asked[0].parts if part.data) == "Add these.\n\n2 and 3"
 
 
@@ -329,9 +339,9 @@ def test_progress_names_every_stage_with_its_count() -> None:
         "champion_answers": (24, 24),
         "champion_heldout": (12, 12),
         "champion_anchors": (48, 48),
-        "anchors": (96, 96),
-        "calibration": (72, 72),
-        "comparisons": (48, 48),
+        "anchors": (48, 48),
+        "calibration": (36, 36),
+        "comparisons": (24, 24),
     }
 
 
@@ -354,7 +364,7 @@ def test_an_unknown_template_is_refused_before_anybody_is_asked() -> None:
     with pytest.raises(InvalidInput, match="template"):
         evaluate(
             replace(SPEC, template="none"),
-            Models(judge=None, candidate=contestant, champion=contestant),
+            Models(judges=(), candidate=contestant, champion=contestant),
             nothing,
         )
     assert model.asked == []

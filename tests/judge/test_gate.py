@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from longstream.errors import InvalidInput
+from longstream_judge import gate
 from longstream_judge.calibration import Calibration
-from longstream_judge.gate import Evidence, Policy, decide
+from longstream_judge.gate import Evidence, Verdict, chance_left
 from longstream_judge.guards import Finding
 from longstream_judge.heldout import HeldoutChange
-from longstream_judge.intervals import Interval
+from longstream_judge.intervals import Interval, normal
+from longstream_judge.policy import Policy
 from longstream_judge.winrate import LengthView, WinRate
 
 BY_HELDOUT = Policy(decide_by="heldout_bits_per_byte")
@@ -26,8 +28,15 @@ MARKUP = Finding(name="prompt_markup", share=0.1, message="4 of 40 answers hold 
 CUT = Finding(name="truncated_answers", share=0.5, message="20 of 40 answers were cut at the token limit")
 
 
+LEVEL = 0.025
+
+
+def decide(policy: Policy, evidence: Evidence, level: float = LEVEL) -> Verdict:
+    return gate.decide(policy, evidence, level)
+
+
 def interval(low: float, high: float, n: int = 40) -> Interval:
-    return Interval(mean=(low + high) / 2, low=low, high=high, confidence=0.95, n=n)
+    return normal((low + high) / 2, (high - low) / 2 / 1.959963984540054, 0.95, n)
 
 
 def measured(low: float, high: float, n: int = 40, slot: float = 0.2) -> WinRate:
@@ -56,7 +65,7 @@ def test_a_win_rate_whose_lower_bound_is_above_the_threshold_promotes() -> None:
     assert verdict.outcome == "promote"
     assert verdict.reasons == (
         "win rate 62.5 %, 95 % interval 55.0 % to 70.0 % over 40 instructions, with length set equal 62.5 %, "
-        "95 % interval 55.0 % to 70.0 %: the lower bound is above 50.0 %",
+        "95 % interval 55.0 % to 70.0 %; but for a chance of 2.5 % more than 54.8 % and 54.8 %, where 50.0 % is needed",
     )
 
 
@@ -65,7 +74,7 @@ def test_a_win_rate_whose_lower_bound_is_above_the_threshold_promotes() -> None:
     [
         (
             interval(0.4, 0.6),
-            "with length set equal the win rate is 50.0 %, 95 % interval 40.0 % to 60.0 %: the lower",
+            "with length set equal the win rate is 50.0 %, 95 % interval 40.0 % to 60.0 %",
         ),
         (None, "so few instructions do not tell what length does"),
     ],
@@ -82,7 +91,8 @@ def test_a_win_by_length_alone_promotes_nothing(controlled: Interval | None, rea
 def test_a_lower_bound_at_or_below_the_threshold_refuses(low: float, high: float) -> None:
     verdict = decide(Policy(), replace(WON, win_rate=measured(low, high)))
     assert verdict.outcome == "refuse"
-    assert "not above 50.0 %" in verdict.reasons[0]
+    assert "where 50.0 % is needed" in verdict.reasons[0]
+    assert verdict.tested
 
 
 def test_a_judge_that_failed_its_calibration_never_promotes_and_the_gate_says_so() -> None:
@@ -132,6 +142,8 @@ def test_which_findings_block_is_the_policys_choice() -> None:
 def test_everything_against_a_promotion_is_told() -> None:
     evidence = replace(WON, win_rate=measured(0.2, 0.3, slot=3.0), findings=(MARKUP,))
     assert len(decide(Policy(), evidence).reasons) == 4
+    told = decide(Policy(), replace(WON, objections=("kin",), notes=("seen",)))
+    assert (told.outcome, told.reasons) == ("refuse", ("kin", "noted: seen"))
 
 
 def test_a_win_by_length_is_noted() -> None:
@@ -146,7 +158,8 @@ def test_fewer_bits_per_byte_promote() -> None:
     assert verdict.outcome == "promote"
     assert verdict.reasons == (
         "held-out bits per byte 1.8000 against 2.0000, change -0.2000, "
-        "95 % interval -0.3000 to -0.1000 over 40 documents: the upper bound is below +0.0000",
+        "95 % interval -0.3000 to -0.1000 over 40 documents; but for a chance of 2.5 % below -0.0968, "
+        "and less than +0.0000 is needed",
     )
 
 
@@ -168,6 +181,47 @@ def test_the_gain_must_reach_the_margin() -> None:
 )
 def test_too_few_documents_decide_nothing(change: HeldoutChange | None) -> None:
     assert decide(BY_HELDOUT, Evidence(heldout=change)).outcome == "abstain"
+
+
+def test_the_smaller_the_chance_of_error_the_more_must_be_shown() -> None:
+    assert decide(Policy(), WON, 0.01).outcome == "promote"
+    assert decide(Policy(), WON, 0.001).outcome == "refuse"
+    assert decide(BY_HELDOUT, Evidence(heldout=heldout(-0.3, -0.1)), 1e-5).outcome == "refuse"
+
+
+def test_only_a_bound_that_was_tried_spends_the_error_rate() -> None:
+    assert not decide(Policy(), replace(WON, calibration=DOUBTED)).tested
+    assert not decide(Policy(), replace(WON, win_rate=measured(0.9, 1.0, n=19))).tested
+    assert not decide(BY_HELDOUT, Evidence()).tested
+    assert decide(Policy(), replace(WON, findings=(MARKUP,))).tested
+
+
+@pytest.mark.parametrize(
+    ("slices", "policy", "outcome", "said"),
+    [
+        ({"news": interval(0.2, 0.4, 30)}, Policy(), "refuse", "on news the win rate is 30.0 %"),
+        ({"news": interval(0.2, 0.4, 30)}, Policy(slice_margin=None), "promote", ""),
+        ({"news": interval(0.2, 0.4, 29)}, Policy(), "promote", "noted: on news the win rate is 30.0 %"),
+        ({"news": interval(0.45, 0.6, 30), "law": interval(0.5, 0.9, 30)}, Policy(), "promote", ""),
+        ({"news": interval(0.45, 0.6, 30)}, Policy(slice_margin=0.0), "refuse", "50.0 % must be reached"),
+    ],
+)
+def test_no_slice_may_be_worse_by_more_than_the_margin(
+    slices: dict[str, Interval], policy: Policy, outcome: str, said: str
+) -> None:
+    verdict = decide(policy, replace(WON, win_rate=replace(measured(0.6, 0.8), slices=slices)))
+    assert verdict.outcome == outcome
+    assert said in " ".join(verdict.reasons)
+
+
+def test_what_is_left_of_a_chance_falls_with_the_lead_and_with_what_was_seen() -> None:
+    def left(low: float, high: float, fraction: float) -> float:
+        return chance_left(Policy(), replace(WON, win_rate=measured(low, high)), fraction, LEVEL)
+
+    assert left(0.4, 0.5, 0.5) < 0.001 < left(0.48, 0.58, 0.5) < left(0.55, 0.7, 0.5)
+    assert left(0.45, 0.53, 0.8) < left(0.45, 0.53, 0.3)
+    assert (left(0.5, 0.5, 0.5), left(0.6, 0.6, 0.5)) == (0.0, 1.0)
+    assert chance_left(Policy(), Evidence(), 0.5, LEVEL) == 1.0
 
 
 def test_what_the_judge_says_is_noted_where_it_does_not_decide() -> None:
@@ -223,6 +277,9 @@ def test_a_policy_comes_from_a_mapping() -> None:
         ({"decide_by": "luck"}, "decide_by"),
         ({"min_win_rate": 1.5}, "min_win_rate"),
         ({"min_documents": 0}, "min_documents"),
+        ({"error_rate": 0.5}, "error_rate"),
+        ({"spend": "never"}, "spend"),
+        ({"looks": 0}, "looks"),
         ({"blocking_findings": ["rudeness"]}, "blocking_findings"),
         ({"min_gain_bits_per_byte": float("nan")}, "min_gain_bits_per_byte"),
     ],

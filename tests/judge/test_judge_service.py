@@ -15,7 +15,7 @@ from longstream.v1.records_pb2 import Evaluation, Promotion
 from tests.support.arena import Arena, Ruled
 from tests.support.house import details, opened, soon, told
 
-NATS = {"a": -5.0, "b": -4.0, "c": -3.0}
+NATS = {"a": -5.0, "b": -4.0, "c": -3.0, "poor": -7.0}
 
 
 @pytest.fixture
@@ -170,6 +170,60 @@ def test_a_rollback_that_cannot_be_is_refused_with_what_stands_against_it(arena:
     )
 
 
+def test_a_model_is_promoted_by_hand_once_for_all_calls_with_its_request_id(
+    arena: Arena, client: Client
+) -> None:
+    arena.decided("a")
+    arena.decided("poor")
+    first, second = (client.promote("p", "poor", "a", "a drill", request_id="up") for _ in range(2))
+    assert first == second
+    assert (first.outcome, first.by_hand) == (Promotion.OUTCOME_PROMOTED, True)
+    assert client.champion("p").champion.id == "poor"
+    with pytest.raises(InvalidInput, match="model_id"):
+        client.promote("p", "", "poor", "nobody")
+
+
+def test_a_drill_promotes_rolls_back_and_finds_who_reigned_before(arena: Arena, client: Client) -> None:
+    """What docs/operations.md asks for: the champion of before reigns again, and the model of the drill stays away."""
+    arena.decided("a")
+    arena.decided("poor")
+    client.promote("p", "poor", "a", "drill")
+    back = client.rollback("p", "poor", "drill")
+    assert (back.champion_id, client.champion("p").champion.id) == ("a", "a")
+    evaluation = client.create_evaluation("p", "poor")
+    soon(lambda: client.get_evaluation("p", evaluation.id).promotion.id)
+    assert client.champion("p").champion.id == "a"
+
+
+def test_the_leaderboard_ranks_everybody_over_the_base_model(arena: Arena, client: Client) -> None:
+    for name in ("a", "poor", "b"):
+        arena.decided(name)
+    arena.roll_back("b")
+    board = client.leaderboard("p")
+    place = pb.Standing.Place.Name
+    assert {one.model_id: place(one.place).removeprefix("PLACE_") for one in board.standings} == {
+        "a": "CHAMPION",
+        "b": "ROLLED_BACK",
+        "poor": "REFUSED",
+        "": "BASE",
+    }
+    rates = [one.win_rate.mean for one in board.standings if one.HasField("win_rate")]
+    assert rates == sorted(rates, reverse=True)
+    assert {one.model_id: one.evaluations for one in board.standings} == {"a": 3, "b": 1, "poor": 1, "": 1}
+    bits = {one.model_id: one.bits_per_byte for one in board.standings}
+    assert bits["b"] < bits["a"] < bits[""] < bits["poor"]
+
+
+def test_pairs_are_compared_through_the_client_under_the_callers_ids(client: Client) -> None:
+    requests = [
+        pb.ComparePairsRequest(request_id=f"q{n}", question="q", candidate="a " * n, baseline="b")
+        for n in (1, 2)
+    ]
+    told = {answer.request_id: answer.comparison for answer in client.compare_pairs(requests, 20.0)}
+    assert set(told) == {"q1", "q2"}
+    assert all(0 <= one.preference <= 1 for one in told.values())
+
+
 def test_a_reason_as_long_as_a_book_is_refused(arena: Arena, client: Client) -> None:
     arena.decided("a")
     with pytest.raises(TooLarge):
@@ -185,6 +239,8 @@ def test_every_call_refuses_a_pipeline_that_is_not_run_here_and_names_those_that
         (calls.ListEvaluations, pb.ListEvaluationsRequest(pipeline="x")),
         (calls.GetChampion, pb.GetChampionRequest(pipeline="x")),
         (calls.Rollback, pb.RollbackRequest(pipeline="x", request_id="1")),
+        (calls.Promote, pb.PromoteRequest(pipeline="x", request_id="1", model_id="m")),
+        (calls.GetLeaderboard, pb.GetLeaderboardRequest(pipeline="x")),
     ):
         with pytest.raises(grpc.RpcError, match="known: p") as raised:
             call(request)

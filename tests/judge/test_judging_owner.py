@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from longstream.storage.files import FileStorage
 from longstream.topics import EVALUATIONS, JUDGING, PROMOTIONS, VERDICTS
 from longstream.v1 import judge_pb2 as pb
 from longstream.v1.records_pb2 import Evaluation, Promotion
+from longstream_judge import queueing
 from tests.support.arena import ROWS, Arena, Ruled, a_pipeline
 from tests.support.house import opened, soon
 
@@ -135,6 +137,67 @@ def test_rolling_back_puts_the_predecessor_back_step_by_step(tmp_path: Path, jud
         assert arena.house.sample("judge_promotions_total", pipeline="p", outcome="rolled_back") == 2
 
 
+def test_an_evaluation_says_what_it_may_ask_for_and_what_it_took(arena: Arena) -> None:
+    promotion, evaluation = arena.decided("a"), arena.evaluation("a")
+    assert evaluation.plan.prompts == ROWS
+    assert evaluation.plan.level == promotion.error_level > 0
+    spent = {one.call: one for one in evaluation.spent}
+    assert set(spent) == {"generate", "score", "choose"}
+    assert spent["generate"].requests == 2 * ROWS
+    assert spent["generate"].completion_tokens > 0
+    assert spent["score"].requests == 2 * ROWS
+    tokens = sum(one.prompt_tokens + one.completion_tokens for one in evaluation.spent)
+    assert 0 < tokens <= evaluation.plan.tokens
+    assert {one.remembered for one in evaluation.spent} == {0}
+    assert [one.model for one in evaluation.panel] == ["ruled"]
+
+
+def test_the_judge_sees_pairs_again_and_its_drift_is_told(tmp_path: Path) -> None:
+    judge = Ruled(NATS)
+    with opened(Arena(tmp_path, judge)) as arena:
+        arena.decided("a")
+        first = arena.evaluation("a")
+        assert (first.canaries_address != "", first.HasField("drift")) == (True, False)
+        arena.decided("b")
+        second = arena.evaluation("b")
+        assert (second.drift.mean, second.canaries_address) == (0.0, first.canaries_address)
+        judge.lean = 1.0
+        arena.decided("c")
+        assert arena.evaluation("c").drift.mean > 0.1
+        assert arena.house.shown("judge_drift_ratio", pipeline="p") == arena.evaluation("c").drift.mean
+
+
+def test_a_judge_that_is_seldom_needed_is_rechecked_on_schedule(
+    tmp_path: Path, judge: Ruled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        queueing, "recheck_due", lambda known, every_s: len(known) == 1 and known[0].state == 3
+    )
+    with opened(Arena(tmp_path, judge, {"p": a_pipeline(recheck_s=60)})) as arena:
+        first = arena.decided("a")
+        found = arena.evaluation("")
+        assert (found.kind, found.drift.mean, found.promotion_id) == (Evaluation.KIND_RECHECK, 0.0, "")
+        assert found.canaries_address == arena.evaluation("a").canaries_address
+        assert [promotion.id for promotion in arena.decisions()] == [first.id]
+        # It is no evaluation of a model: gauges and champion are those of before.
+        shown = arena.house.shown("judge_comparisons", pipeline="p")
+        assert shown == arena.evaluation("a").win_rate.n
+
+
+def test_a_recheck_is_due_once_nothing_was_judged_for_so_long() -> None:
+    def ended(seconds_ago: float) -> Evaluation:
+        evaluation = Evaluation(state=Evaluation.STATE_DONE)
+        evaluation.end_time.FromNanoseconds(time.time_ns() - int(seconds_ago * 1e9))
+        return evaluation
+
+    assert not queueing.recheck_due([], 60)
+    assert not queueing.recheck_due([ended(59)], 60)
+    assert queueing.recheck_due([ended(500), ended(61)], 60)
+    assert not queueing.recheck_due([ended(61), Evaluation(state=Evaluation.STATE_QUEUED)], 60)
+    names = [queueing.recheck("p", [Evaluation(kind=Evaluation.KIND_RECHECK)] * n).id for n in range(3)]
+    assert len(set(names)) == 3
+
+
 def test_what_was_rolled_back_returns_neither_by_itself_nor_by_anothers_fall(
     tmp_path: Path, judge: Ruled
 ) -> None:
@@ -149,13 +212,49 @@ def test_what_was_rolled_back_returns_neither_by_itself_nor_by_anothers_fall(
         assert arena.roll_back("a").champion_id == ""
 
 
-def test_a_model_that_fell_and_was_promoted_anew_is_a_predecessor_like_any_other(arena: Arena) -> None:
+def test_a_model_that_fell_returns_by_hand_only_and_is_a_predecessor_like_any_other_then(
+    arena: Arena,
+) -> None:
     arena.decided("a")
     arena.roll_back("a")
     arena.calls.CreateEvaluation(pb.CreateEvaluationRequest(pipeline="p", request_id="again", model_id="a"))
-    arena.evaluation("a", nth=2)
+    won = soon(lambda: arena.promotions.get(f"p/{arena.evaluation('a', nth=2).promotion_id}"))
+    assert (won.outcome, arena.champion()) == (Promotion.OUTCOME_REFUSED, "")
+    assert won.reasons[0] == "it was rolled back: only a promotion by hand brings it back"
+    promoted = arena.promote("a", expected="", reason="it was the data")
+    assert (promoted.by_hand, promoted.error_level, arena.champion()) == (True, 0.0, "a")
+    assert list(promoted.reasons) == ["by hand: it was the data"]
     arena.decided("b")
     assert arena.roll_back("b").champion_id == "a"
+
+
+@pytest.mark.parametrize(
+    ("model", "expected", "said"),
+    [
+        ("nobody", "a", "there is no model nobody"),
+        ("b", "", "the champion is a by now"),
+        ("a", "a", "reigns already"),
+    ],
+)
+def test_a_promotion_by_hand_that_means_another_state_is_refused(
+    arena: Arena, model: str, expected: str, said: str
+) -> None:
+    arena.decided("a")
+    arena.model("b")
+    with pytest.raises(grpc.RpcError, match=said) as raised:
+        arena.promote(model, expected=expected)
+    assert raised.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert arena.champion() == "a"
+
+
+def test_the_error_rate_is_spent_over_the_pipelines_life_and_promotions_earn(arena: Arena) -> None:
+    """0.1 in all: half of it at first, its first share 1 / zeta(1.6); a rollback takes back what was earned."""
+    levels = [arena.decided(name).error_level for name in ("a", "poor", "b")]
+    assert levels[0] == pytest.approx(0.05 / 2.2857656998)
+    assert levels[1] == pytest.approx(0.05 * (2**-1.6 + 1) / 2.2857656998)
+    assert levels[2] == pytest.approx(0.05 * (3**-1.6 + 2**-1.6) / 2.2857656998)
+    arena.roll_back("b")
+    assert arena.decided("c").error_level == pytest.approx(0.05 * (4**-1.6 + 3**-1.6) / 2.2857656998)
 
 
 def test_two_models_that_replaced_each_other_fall_one_after_the_other(arena: Arena, judge: Ruled) -> None:

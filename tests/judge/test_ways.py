@@ -151,11 +151,11 @@ def test_no_answer_writes_the_verdict(attack: str) -> None:
 def test_equal_answers_are_a_tie_about_which_nobody_is_asked() -> None:
     model = RuledModel()
     pair = Pair(id="1", question="Why?", candidate="Same.", champion=" Same.\n")
-    assert all(compared(way, model, pair, 5) == TIE for way in WAYS.values())
+    assert all(compared(way, model, pair, 5) == TIE for way in map(way_named, WAYS))
     assert model.asked == []
 
 
 def test_each_way_has_a_revision_of_its_own() -> None:
-    assert len({way.revision for way in WAYS.values()}) == len(WAYS)
+    assert len({way.revision for way in map(way_named, WAYS)}) == len(WAYS)
     with pytest.raises(InvalidInput, match="there are soft, reasoned"):
         way_named("loud")

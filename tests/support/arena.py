@@ -25,6 +25,7 @@ from longstream.v1.records_pb2 import (
     Release,
 )
 from longstream_judge.comparing import Comparer
+from longstream_judge.conducting import Stage
 from longstream_judge.contest import Engines
 from longstream_judge.metrics import JudgeMetrics, JudgingFacts
 from longstream_judge.owner import JudgeParts, JudgingOwner
@@ -53,8 +54,11 @@ class Ruled(RuledModel):
         self.open = threading.Event()
         self.open.set()
         self.closed = 0
+        self.lean = 0.0
         super().__init__(
-            answering=self._answer, nats_per_word=lambda adapter: self.nats.get(adapter, BASE_NATS)
+            answering=self._answer,
+            nats_per_word=lambda adapter: self.nats.get(adapter, BASE_NATS),
+            judging=lambda question, first, second: (1 - self.lean) * (len(first) - len(second)),
         )
 
     def _answer(self, instruction: str, adapter: str) -> str:
@@ -122,16 +126,18 @@ class Arena:
         metrics = JudgeMetrics(self.house.metrics, tuple(self.pipelines))
         parts = JudgeParts(
             bus=self.house.bus,
-            storage=storage or self.house.storage,
-            models=self.models,
-            releases=self.house.view(RELEASES, Release),
-            engines=Engines(
-                judge=judge,
-                judge_serves=lambda name: name == "base",
-                open_weights=open_weights or _nothing_else,
-                remembering=lambda model, name: model,
+            stage=Stage(
+                storage=storage or self.house.storage,
+                models=self.models,
+                releases=self.house.view(RELEASES, Release),
+                engines=Engines(
+                    judges=(judge,),
+                    judge_serves=lambda name: name == "base",
+                    open_weights=open_weights or _nothing_else,
+                    remembering=lambda model, name: model,
+                ),
+                cache_dir=folder / "cache",
             ),
-            cache_dir=folder / "cache",
             metrics=metrics,
             max_attempts=3,
             retry_s=0.02,
@@ -186,6 +192,18 @@ class Arena:
             reason=reason,
         )
         promotion: Promotion = self.calls.Rollback(request).promotion
+        return promotion
+
+    def promote(self, model: str, expected: str, reason: str = "it is better") -> Promotion:
+        """Ask for a promotion by hand."""
+        request = pb.PromoteRequest(
+            pipeline="p",
+            request_id=f"promote-{model}-{len(self.decisions())}",
+            model_id=model,
+            expected_champion_id=expected,
+            reason=reason,
+        )
+        promotion: Promotion = self.calls.Promote(request).promotion
         return promotion
 
     def decisions(self) -> list[Promotion]:

@@ -230,6 +230,7 @@ class Judge(judge_pb2_grpc.JudgeServiceServicer):
     evaluations: list[Evaluation] = field(default_factory=list)
     promotions: list[Promotion] = field(default_factory=list)
     reign: judge_pb2.GetChampionResponse = field(default_factory=judge_pb2.GetChampionResponse)
+    board: judge_pb2.GetLeaderboardResponse = field(default_factory=judge_pb2.GetLeaderboardResponse)
     requests: list[Any] = field(default_factory=list)
 
     def CreateEvaluation(self, request: Any, context: Any) -> judge_pb2.CreateEvaluationResponse:
@@ -261,6 +262,20 @@ class Judge(judge_pb2_grpc.JudgeServiceServicer):
             reasons=[request.reason],
         )
         return judge_pb2.RollbackResponse(promotion=promotion)
+
+    def Promote(self, request: Any, context: Any) -> judge_pb2.PromoteResponse:
+        self.requests.append(request)
+        promotion = Promotion(
+            id="p-new",
+            sequence=3,
+            outcome=Promotion.OUTCOME_PROMOTED,
+            model_id=request.model_id,
+            reasons=[request.reason],
+        )
+        return judge_pb2.PromoteResponse(promotion=promotion)
+
+    def GetLeaderboard(self, request: Any, context: Any) -> judge_pb2.GetLeaderboardResponse:
+        return self.board
 
 
 @dataclass

@@ -25,7 +25,7 @@ class Barred:
 def rule_of(pipeline: Pipeline) -> tuple[object, ...]:
     """All of a pipeline that decides what is kept: where it is equal, nothing has to be ranked anew."""
     on = pipeline.select.screens.on(pipeline.profile)
-    prompts = pipeline.evaluate.prompts if "contamination" in on else ()
+    prompts = pipeline.evaluate.questions if "contamination" in on else ()
     return pipeline.select, pipeline.split, pipeline.sources, on, prompts
 
 
@@ -40,7 +40,7 @@ class Admission:
         self._order = order(select.by, select.seed)
         self.strata = stratifier(pipeline)
         on = select.screens.on(pipeline.profile)
-        self._screening = Screening(select.screens, on, pipeline.evaluate.prompts)
+        self._screening = Screening(select.screens, on, pipeline.evaluate.questions)
         self.buckets = Buckets(select.window)
 
     def place(self, example: Example, time_ms: int) -> tuple[Place, Standing] | Barred:

@@ -11,11 +11,13 @@ from longstream.llm.component import ModelComponent
 from longstream.llm.devices import gpus_held
 from longstream.llm.metered import EngineMetrics
 from longstream.llm.replies import RememberingModel, ReplyStore
-from longstream.runtime import load, open_runtime
+from longstream.runtime import Runtime, load, open_runtime
 from longstream.topics import EVALUATIONS, JUDGING, JUDGING_STATE, MODELS, PROMOTIONS, RELEASES
 from longstream.v1.judge_pb2_grpc import add_JudgeServiceServicer_to_server
 from longstream.v1.records_pb2 import Evaluation, Model, OwnerState, Promotion, Release
+from longstream.view import View
 from longstream_judge.comparing import Comparer
+from longstream_judge.conducting import Stage
 from longstream_judge.contest import Engines
 from longstream_judge.metrics import JudgeMetrics, JudgingFacts
 from longstream_judge.owner import JudgeParts, JudgingOwner
@@ -35,30 +37,25 @@ def main() -> None:
             return engines.metered(open_model(url, options), partial(gpus_held, url))
 
         model = opened(settings.engine_url)
+        others = tuple(map(opened, settings.panel_urls))
         told = JudgeMetrics(runtime.metrics, tuple(runtime.pipelines))
         replies = ReplyStore(settings.cache_dir / "replies", int(settings.replies_mib * 1024**2))
         models = runtime.view(MODELS, Model)
-        views = JudgeViews(
-            evaluations=runtime.view(EVALUATIONS, Evaluation),
-            promotions=runtime.view(PROMOTIONS, Promotion),
-            models=models,
-        )
+        views = _views(runtime, models)
         JudgingFacts(views.evaluations, views.promotions).show(runtime.metrics, tuple(runtime.pipelines))
-        parts = JudgeParts(
-            bus=runtime.bus,
+        stage = Stage(
             storage=runtime.storage,
             models=models,
             releases=runtime.view(RELEASES, Release),
             engines=Engines(
-                judge=model,
+                judges=(model, *others),
                 judge_serves=partial(serves, settings.engine_url),
                 open_weights=lambda name: opened(f"{settings.weights_engine}:{name}"),
                 remembering=lambda one, name: RememberingModel(one, replies, told.remembered, scope=name),
             ),
             cache_dir=settings.cache_dir,
-            metrics=told,
-            max_attempts=settings.max_attempts,
         )
+        parts = JudgeParts(bus=runtime.bus, stage=stage, metrics=told, max_attempts=settings.max_attempts)
         owner = JudgingOwner(runtime.keys, runtime.pipelines, parts)
         port = runtime.port(JUDGING, runtime.view(JUDGING_STATE, OwnerState))
         comparer = Comparer(model=model, metrics=told, in_flight=settings.in_flight)
@@ -66,12 +63,20 @@ def main() -> None:
         runtime.run(
             [partial(add_JudgeServiceServicer_to_server, service)],
             [
-                ModelComponent(model),
+                *map(ModelComponent, (model, *others)),
                 Closing(replies.close),
                 Closing(owner.close),
                 runtime.worker(JUDGING, owner),
             ],
         )
+
+
+def _views(runtime: Runtime, models: View[Model]) -> JudgeViews:
+    return JudgeViews(
+        evaluations=runtime.view(EVALUATIONS, Evaluation),
+        promotions=runtime.view(PROMOTIONS, Promotion),
+        models=models,
+    )
 
 
 def serves(engine_url: str, base: str) -> bool:

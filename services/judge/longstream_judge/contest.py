@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from longstream import pipeline as pipelines
+from longstream.data.contamination import Contamination
+from longstream.data.releases import release_rows
 from longstream.ids import digest
-from longstream.llm.types import Adapter, LanguageModel, Sampling
-from longstream.pipeline import Pipeline
+from longstream.llm.types import Adapter, LanguageModel
+from longstream.pipeline import Pipeline, Prompted
 from longstream.storage import Storage
 from longstream.v1.records_pb2 import Model, Release
+from longstream_judge import presets
 from longstream_judge.calibration import Known
-from longstream_judge.gate import Policy
-from longstream_judge.spec import Contestant, EvaluationSpec, Example, Models
+from longstream_judge.ledger import Ledger
+from longstream_judge.policy import Policy
+from longstream_judge.spec import Canary, Contestant, EvaluationSpec, Example, Models
 
 READY_S = 600.0
 """How long an engine may take to load."""
@@ -28,36 +29,70 @@ READY_S = 600.0
 class Engines:
     """Where answers come from.
 
-    judge: always open. judge_serves: whether the judge's engine also runs that base model. open_weights: loads
+    judges: always open. judge_serves: whether the first one's engine also runs that base model. open_weights: loads
     another model, by path or hub id, for the time of an evaluation. remembering: a model around another that keeps its
     replies under the name of an evaluation, so that one that is begun again pays for nothing twice.
     """
 
-    judge: LanguageModel
+    judges: tuple[LanguageModel, ...]
     judge_serves: Callable[[str], bool]
     open_weights: Callable[[str], LanguageModel]
     remembering: Callable[[LanguageModel, str], LanguageModel]
 
 
-def spec_for(model: Model, release: Release, storage: Storage) -> EvaluationSpec:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What a pipeline's earlier evaluations leave to the next one.
+
+    tests: of each that spent its level, whether it promoted for good. spread: of preferences in the last one, None if
+    there was none. canaries: pairs that the same judges saw before.
+    """
+
+    tests: tuple[bool, ...] = ()
+    spread: float | None = None
+    canaries: tuple[Canary, ...] = ()
+
+
+def spec_for(model: Model, release: Release, storage: Storage, past: Past | None = None) -> EvaluationSpec:
     """What is asked, from the pipeline revision that the model was made under and its release's held-out rows."""
+    past = past or Past()
     pipeline = pipelines.of_revision(model.revision)
-    evaluate = pipeline.evaluate
-    heldout = list(_drawn(_heldout(release, storage), pipeline))
-    given = [Example(id=digest("prompt", text), instruction=text) for text in evaluate.prompts]
+    asked = pipeline.evaluate
+    policy = Policy.from_mapping(asked.gate)
+    heldout = list(_drawn(_heldout(release, storage), pipeline))[: asked.max_prompts]
+    prompts = (list(map(_given, asked.prompts)) or heldout)[: asked.max_prompts]
+    clean = _clean(prompts, release, storage)
     return EvaluationSpec(
-        prompts=(given or heldout)[: evaluate.max_prompts],
-        heldout=heldout[: evaluate.max_prompts],
-        known=[
-            Known(id=row.id, question=row.question, answer=row.response)
-            for row in heldout[: evaluate.max_prompts]
-        ],
-        policy=Policy.from_mapping(evaluate.gate),
+        prompts=clean,
+        heldout=heldout,
+        known=[Known(id=row.id, question=row.question, answer=row.response) for row in heldout],
+        policy=policy,
         template=model.template,
-        sampling=Sampling(max_tokens=evaluate.max_tokens),
+        sampling=presets.sampling(asked.decoding, asked.max_tokens, asked.min_tokens),
         seed=pipeline.split.seed,
-        anchors=evaluate.anchors,
+        anchors=asked.anchors,
+        way=asked.way,
+        level=policy.level(past.tests),
+        spread=past.spread,
+        canaries=past.canaries,
+        contaminated=len(prompts) - len(clean),
     )
+
+
+def with_family(spec: EvaluationSpec, models: Models, model: Model) -> EvaluationSpec:
+    """The same, with what is to be said of judges that are of the candidate's own model family."""
+    own = models.candidate.model.identity.family
+    kin = [judge.identity.model for judge in models.judges if own and judge.identity.family == own]
+    if not kin:
+        return spec
+    said = (
+        f"{' and '.join(kin)} judges a model of its own family, {own}: judges prefer what is like themselves"
+    )
+    profile = pipelines.of_revision(model.revision).profile
+    other = spec.policy.other_family
+    if other or (other is None and profile == "production"):
+        return replace(spec, objections=(*spec.objections, said))
+    return replace(spec, notes=(*spec.notes, said))
 
 
 @contextmanager
@@ -70,7 +105,7 @@ def contestants(
 
         def serving(name: str) -> LanguageModel:
             if engines.judge_serves(name):
-                return engines.judge
+                return engines.judges[0]
             if name not in opened:
                 opened[name] = stack.enter_context(closing(engines.open_weights(name)))
                 opened[name].wait_ready(READY_S)
@@ -84,37 +119,56 @@ def contestants(
                 return Contestant(model=serving(str(folder)))
             return Contestant(model=serving(model.base_model), adapter=Adapter(model.id, str(folder)))
 
-        engines.judge.wait_ready(READY_S)
-        yield Models(judge=engines.judge, candidate=contestant(candidate), champion=contestant(champion))
+        for judge in engines.judges:
+            judge.wait_ready(READY_S)
+        yield Models(judges=engines.judges, candidate=contestant(candidate), champion=contestant(champion))
 
 
-def remembered(models: Models, engines: Engines, evaluation_id: str) -> Models:
-    """The same, but what was asked in this evaluation before is not asked again."""
+def remembered(models: Models, engines: Engines, evaluation_id: str, ledger: Ledger) -> Models:
+    """The same, but what was asked in this evaluation before is not asked again; what is asked is counted."""
     made: dict[int, LanguageModel] = {}
 
     def around(model: LanguageModel) -> LanguageModel:
         if id(model) not in made:
-            made[id(model)] = engines.remembering(model, evaluation_id)
+            made[id(model)] = ledger.asked(engines.remembering(ledger.paid(model), evaluation_id))
         return made[id(model)]
 
     return Models(
-        judge=around(models.judge) if models.judge is not None else None,
+        judges=tuple(map(around, models.judges)),
         candidate=replace(models.candidate, model=around(models.candidate.model)),
         champion=replace(models.champion, model=around(models.champion.model)),
     )
 
 
+def _given(prompt: str | Prompted) -> Example:
+    if isinstance(prompt, str):
+        return Example(id=digest("prompt", prompt), instruction=prompt)
+    name = digest("prompt", prompt.instruction, prompt.input)
+    return Example(id=name, instruction=prompt.instruction, input=prompt.input, slice=prompt.slice)
+
+
 def _heldout(release: Release, storage: Storage) -> Iterator[Example]:
-    for shard in release.shards:
-        table = pq.read_table(io.BytesIO(storage.get(shard.address)))
-        for row in table.to_pylist():
-            if row["split"] == "test":
-                yield Example(
-                    id=row["example_id"],
-                    instruction=row["instruction"],
-                    input=row["input"],
-                    response=row["response"],
-                )
+    columns = ("example_id", "instruction", "input", "response", "source", "split")
+    for row in release_rows(storage, release, columns):
+        if row["split"] == "test":
+            yield Example(
+                id=row["example_id"],
+                instruction=row["instruction"],
+                input=row["input"],
+                response=row["response"],
+                slice=row["source"],
+            )
+
+
+def _clean(prompts: Sequence[Example], release: Release, storage: Storage) -> list[Example]:
+    """Those that share no run of words with a row that was trained on: what a model has seen shows nothing."""
+    known = Contamination(prompt.question for prompt in prompts)
+    columns = ("instruction", "input", "response", "split")
+    seen: set[int] = set()
+    for row in release_rows(storage, release, columns):
+        if row["split"] == "train":
+            seen |= known.touched(row["instruction"], row["input"], row["response"])
+    return [prompt for place, prompt in enumerate(prompts) if place not in seen]
 
 
 def _drawn(rows: Iterable[Example], pipeline: Pipeline) -> list[Example]:

@@ -1,103 +1,167 @@
-"""One evaluation from prompts to verdict: answers, held-out scores, calibration, comparisons, gate.
+"""One evaluation from prompts to verdict: calibration, answers, held-out scores, comparisons, gate.
 
 A plain function over language models, so that service, command line and tests run the same thing. Candidate
 and champion are asked in turn, each for all it is needed for, so that a caller with memory for one model only
-may load them one after the other.
+may load them one after the other. What can end an evaluation comes before what is dear: too few prompts before
+everything, a judge that is not believed before the first answer, a clear lead before the last comparison.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
 
-from longstream.errors import TooLarge
-from longstream.llm.types import Completion, EngineIdentity, LanguageModel, Prompt, Score
-from longstream.template import Template, template_named
-from longstream_judge.asking import Asker, Lost, Progress
-from longstream_judge.calibration import calibrate, known_pairs
-from longstream_judge.comparison import LABELS, TIE, Comparison, Pair, lost, prompts_for, verdict
-from longstream_judge.fitting import longest_fitting
-from longstream_judge.gate import Evidence, decide
-from longstream_judge.guards import findings
-from longstream_judge.heldout import HeldoutRow, heldout_change
-from longstream_judge.spec import (
-    Answer,
-    CalibratedRow,
-    ComparedRow,
-    Contestant,
-    EvaluationResult,
-    EvaluationSpec,
-    Example,
-    Models,
-)
-from longstream_judge.winrate import Row, WinRate, win_rate
+from longstream.ids import digest
+from longstream.template import template_named
+from longstream_judge.answering import Run, Scored, answers, contest, fitted, paired
+from longstream_judge.asking import Asker, Progress
+from longstream_judge.calibration import Calibration
+from longstream_judge.costing import anchored_prompts, plan
+from longstream_judge.drift import Drift
+from longstream_judge.gate import Evidence, Verdict, chance_left, decide, thin
+from longstream_judge.grading import Panel, checked, panel, row_of
+from longstream_judge.guards import Finding, findings
+from longstream_judge.heldout import heldout_change
+from longstream_judge.planning import Plan, forbidden
+from longstream_judge.spec import Answer, ComparedRow, EvaluationResult, EvaluationSpec, Example, Models
+from longstream_judge.spending import look_levels
+from longstream_judge.winrate import win_rate
 
 ASKINGS = ("Answer at length and in every detail.", "Answer as briefly as you can.")
 """What makes the champion's answers longer and shorter than it would have them, for anchors."""
-_SEAMS = 8  # tokens for BOS and for what encoding prompt and continuation in one piece may add
 
 
 def evaluate(
-    spec: EvaluationSpec, models: Models, progress: Progress, stop: Event | None = None
+    spec: EvaluationSpec,
+    models: Models,
+    progress: Progress,
+    stop: Event | None = None,
+    told: Callable[[Plan], None] | None = None,
 ) -> EvaluationResult:
-    """Run one evaluation to its verdict.
+    """Run one evaluation to its verdict. told: what it will ask for at most, before it asks for anything.
 
     Rows that a model refuses or fails at are lost with a reason and never stop the rest. Raises Cancelled
-    when stop is set, Unavailable if an engine does not come back, InvalidInput for an unknown template.
+    when stop is set, Unavailable if an engine does not come back, InvalidInput for an unknown template or way.
     """
-    run = _Run(spec, template_named(spec.template), Asker(spec.patience, progress, stop or Event()))
-    heldout = _fitted(run, models)
-    candidate = _contest(run, "candidate", models.candidate, heldout)
-    champion = _contest(run, "champion", models.champion, heldout)
-    scored = _paired(heldout, candidate.scores, champion.scores)
-    anchored = _anchored(spec, models)
-    other = _answers(run, "champion_anchors", models.champion, _asked(anchored))
-    judged = _Judged()
-    if models.judge is not None:
-        calibrated = _calibrated(run, models.judge)
-        compared = _compared(run, models.judge, spec.prompts, (candidate.answers, champion.answers))
-        plain = champion.answers[: len(anchored)] * len(ASKINGS)
-        anchors = _compared(run, models.judge, anchored * len(ASKINGS), (other, plain), "anchors")
-        judged = _Judged(models.judge.identity, calibrated, compared, anchors)
-    return _result(spec, judged, scored, candidate.answers)
+    run = Run(spec, template_named(spec.template), Asker(spec.patience, progress, stop or Event()))
+    planned = plan(spec, models)
+    if told is not None:
+        told(planned)
+    if why := forbidden(spec.policy, planned):
+        return EvaluationResult(verdict=thin(f"{why}; nothing was asked"), evidence=Evidence(), plan=planned)
+    judging = _judging(run, models)
+    if spec.policy.decide_by == "judge" and (judging.calibration is None or not judging.calibration.passed):
+        evidence = Evidence(calibration=judging.calibration, notes=spec.notes)
+        return _result(_Ended(evidence, decide(spec.policy, evidence, spec.level)), planned, judging)
+    return _result(_contested(judging, models, planned), planned, judging)
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """What every stage needs."""
+class _Judging:
+    """The judges, and what is known of them before the contest."""
 
-    spec: EvaluationSpec
-    template: Template
-    asker: Asker
-
-    def prompt(self, example: Example) -> Prompt:
-        return self.template.render(example.instruction, example.input)
+    run: Run
+    panel: Panel | None
+    calibration: Calibration | None
+    drift: Drift | None
 
 
 @dataclass(frozen=True, slots=True)
-class _Contest:
-    """What one contestant did, in the order of prompts and of held-out examples."""
+class _Ended:
+    """Where an evaluation ended, and with what."""
 
-    answers: list[Answer]
-    scores: list[Score | Lost]
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """Who judged and what came of it; empty where nobody does."""
-
-    judge: EngineIdentity | None = None
-    calibrated: Sequence[CalibratedRow] = ()
+    evidence: Evidence
+    verdict: Verdict
     compared: Sequence[ComparedRow] = ()
     anchors: Sequence[ComparedRow] = ()
+    scored: Scored | None = None
+    looks: int = 0
+    stopped: str = ""
 
 
-def _anchored(spec: EvaluationSpec, models: Models) -> list[Example]:
-    """The prompts that the champion answers at length and briefly besides: none where no judge decides."""
-    decides = models.judge is not None and spec.policy.decide_by == "judge"
-    return list(spec.prompts[: spec.anchors]) if decides else []
+def _judging(run: Run, models: Models) -> _Judging:
+    if not models.judges:
+        return _Judging(run, None, None, None)
+    judges = panel(run, models.judges)
+    found = judges.drift()
+    return _Judging(run, judges, checked(judges.calibration, found, run.spec.policy.max_drift), found)
+
+
+def _contested(judging: _Judging, models: Models, planned: Plan) -> _Ended:
+    run, spec = judging.run, judging.run.spec
+    heldout = fitted(run, models)
+    candidate = contest(run, "candidate", models.candidate, heldout)
+    champion = contest(run, "champion", models.champion, heldout)
+    scored = paired(heldout, candidate.scores, champion.scores)
+    evidence = Evidence(
+        calibration=judging.calibration,
+        heldout=heldout_change(scored.rows, spec.bootstrap, lost=sum(scored.lost.values())),
+        findings=_found(spec, candidate.answers),
+        notes=spec.notes,
+        objections=spec.objections,
+    )
+    anchored = anchored_prompts(spec, models)
+    other = answers(run, "champion_anchors", models.champion, _asked(anchored))
+    if judging.panel is None:
+        return _Ended(evidence, decide(spec.policy, evidence, spec.level), scored=scored)
+    plain = champion.answers[: len(anchored)] * len(ASKINGS)
+    anchors = judging.panel.compared(anchored * len(ASKINGS), (other, plain), "anchors")
+    grades = _Grading(judging.panel, (candidate.answers, champion.answers), anchors, scored)
+    return _graded(grades, evidence, planned)
+
+
+@dataclass(frozen=True, slots=True)
+class _Grading:
+    """What comparisons are made of."""
+
+    panel: Panel
+    sides: tuple[Sequence[Answer], Sequence[Answer]]
+    anchors: Sequence[ComparedRow]
+    scored: Scored
+
+    def rows(self, chosen: Sequence[int], stage: str) -> dict[int, ComparedRow]:
+        """Those prompts' comparisons, by their place."""
+        prompts = [self.panel.run.spec.prompts[place] for place in chosen]
+        mine, theirs = ([side[place] for place in chosen] for side in self.sides)
+        return dict(zip(chosen, self.panel.compared(prompts, (mine, theirs), stage), strict=True))
+
+
+def _graded(grades: _Grading, evidence: Evidence, planned: Plan) -> _Ended:
+    """Compare look by look, until one is clear, hopeless or the last."""
+    spec, sizes = grades.panel.run.spec, planned.looks
+    levels = look_levels([size / sizes[-1] for size in sizes], spec.level) if sizes else ()
+    order, rows = _drawn(spec), dict[int, ComparedRow]()
+    verdict, stopped, looks = decide(spec.policy, evidence, spec.level), "", 0
+    for looks, (size, level) in enumerate(zip(sizes, levels, strict=True), start=1):
+        stage = "comparisons" if len(sizes) == 1 else f"comparisons_{looks}_of_{len(sizes)}"
+        rows |= grades.rows(order[len(rows) : size], stage)
+        read = [row_of(rows[place]) for place in sorted(rows)]
+        rates = win_rate(read, spec.bootstrap, map(row_of, grades.anchors))
+        evidence = replace(evidence, win_rate=rates)
+        verdict = decide(spec.policy, evidence, level)
+        if size < sizes[-1]:
+            stopped = _stopped(spec, evidence, verdict, (size / sizes[-1], levels[-1]))
+            if stopped:
+                stopped += f" after {size} of {sizes[-1]} prompts"
+                break
+    compared = [rows[place] for place in sorted(rows)]
+    return _Ended(evidence, verdict, compared, grades.anchors, grades.scored, looks, stopped)
+
+
+def _stopped(spec: EvaluationSpec, evidence: Evidence, verdict: Verdict, rest: tuple[float, float]) -> str:
+    """Why it ends at a look before the last; empty: it goes on. rest: share seen so far, level of the last look."""
+    if verdict.outcome == "promote":
+        return "clear"
+    if verdict.tested and chance_left(spec.policy, evidence, *rest) < spec.policy.hopeless:
+        return "hopeless"
+    return ""
+
+
+def _drawn(spec: EvaluationSpec) -> list[int]:
+    """The prompts in an order drawn by seed: what a look has seen is a sample of all."""
+    places = range(len(spec.prompts))
+    return sorted(places, key=lambda place: digest("look", spec.seed, spec.prompts[place].id))
 
 
 def _asked(prompts: Sequence[Example]) -> list[Example]:
@@ -108,179 +172,32 @@ def _asked(prompts: Sequence[Example]) -> list[Example]:
     ]
 
 
-def _fitted(run: _Run, models: Models) -> list[Example]:
-    """The held-out examples, each response cut to what the contexts of both contestants hold."""
-    contestants = [models.candidate.model]
-    if models.champion.model is not models.candidate.model:
-        contestants.append(models.champion.model)
-
-    def room(example: Example, model: LanguageModel) -> int:
-        return model.context_tokens - model.count_tokens(run.prompt(example).text) - _SEAMS
-
-    def fitted(example: Example) -> Example:
-        rooms = [(model, room(example, model)) for model in contestants]
-        response = longest_fitting(
-            example.response, lambda text: all(model.count_tokens(text) <= tokens for model, tokens in rooms)
-        )
-        return replace(example, response=response)
-
-    for model in contestants if run.spec.heldout else []:
-        model.wait_ready(run.spec.patience.timeout_s)
-    return [fitted(example) for example in run.spec.heldout]
+def _found(spec: EvaluationSpec, answered: Sequence[Answer]) -> tuple[Finding, ...]:
+    given = [answer for answer in answered if not answer.failure]
+    found = findings([a.text for a in given], [a.truncated for a in given], spec.policy.guards)
+    if not spec.contaminated:
+        return found
+    asked = spec.contaminated + len(spec.prompts)
+    message = f"{spec.contaminated} of {asked} prompts share a run of words with the training rows and were left out"
+    return (*found, Finding(name="contaminated_prompts", share=spec.contaminated / asked, message=message))
 
 
-def _contest(run: _Run, name: str, contestant: Contestant, heldout: Sequence[Example]) -> _Contest:
-    model, adapter, timeout_s = contestant.model, contestant.adapter, run.spec.patience.timeout_s
-
-    def score(example: Example) -> Score:
-        if not example.response:
-            raise TooLarge("the context has no room for a word of the response")
-        return model.score(run.prompt(example), example.response, adapter=adapter, timeout_s=timeout_s)
-
-    answers = _answers(run, f"{name}_answers", contestant, run.spec.prompts)
-    scores = run.asker.ask_all(f"{name}_heldout", model, heldout, score)
-    return _Contest(answers, scores)
-
-
-def _answers(run: _Run, stage: str, contestant: Contestant, prompts: Sequence[Example]) -> list[Answer]:
-    model, adapter, timeout_s = contestant.model, contestant.adapter, run.spec.patience.timeout_s
-
-    def answer(example: Example) -> Completion:
-        prompt = run.prompt(example)
-        return model.generate(prompt, run.spec.sampling, adapter=adapter, timeout_s=timeout_s)
-
-    return list(map(_answer, run.asker.ask_all(stage, model, prompts, answer)))
-
-
-def _answer(reply: Completion | Lost) -> Answer:
-    if isinstance(reply, Lost):
-        return Answer(failure=reply.reason)
-    truncated = reply.finish_reason == "length"
-    # JSON from an endpoint may hold halves of characters, which no file and no other engine takes.
-    text = reply.text.encode(errors="replace").decode()
-    return Answer(text=text, truncated=truncated, tokens=reply.completion_tokens)
-
-
-def _calibrated(run: _Run, judge: LanguageModel) -> list[CalibratedRow]:
-    """The judge's verdicts on known pairs, whose answers are cut to the length that contestants may write."""
-    most = run.spec.sampling.max_tokens
-    judge.wait_ready(run.spec.patience.timeout_s)
-    cut = [
-        replace(known, answer=longest_fitting(known.answer, lambda text: judge.count_tokens(text) <= most))
-        for known in run.spec.known
-    ]
-    pairs = known_pairs(cut, run.spec.seed)
-    comparisons = _judged(run, "calibration", judge, [known.pair for known in pairs])
-    return [CalibratedRow(known=known, comparison=c) for known, c in zip(pairs, comparisons, strict=True)]
-
-
-def _compared(
-    run: _Run,
-    judge: LanguageModel,
-    prompts: Sequence[Example],
-    sides: tuple[Sequence[Answer], Sequence[Answer]],
-    stage: str = "comparisons",
-) -> list[ComparedRow]:
-    candidate, champion = sides
-    pairs = [
-        Pair(id=prompt.id, question=prompt.question, candidate=mine.text, champion=theirs.text)
-        for prompt, mine, theirs in zip(prompts, candidate, champion, strict=True)
-    ]
-    failures = [_missing(mine, theirs) for mine, theirs in zip(candidate, champion, strict=True)]
-    whole = [pair for pair, failure in zip(pairs, failures, strict=True) if not failure]
-    comparisons = iter(_judged(run, stage, judge, whole))
-    said = [lost(failure) if failure else next(comparisons) for failure in failures]
-    return [
-        ComparedRow(prompt=prompt, candidate=mine, champion=theirs, comparison=comparison)
-        for prompt, mine, theirs, comparison in zip(prompts, candidate, champion, said, strict=True)
-    ]
-
-
-def _missing(candidate: Answer, champion: Answer) -> str:
-    sides = {"candidate": candidate.failure, "champion": champion.failure}
-    return "_and_".join(f"{side}_{failure}" for side, failure in sides.items() if failure)
-
-
-def _judged(run: _Run, stage: str, judge: LanguageModel, pairs: Sequence[Pair]) -> list[Comparison]:
-    """Both orders of each pair, asked side by side so that they share the question in the prefix cache."""
-    prompts = [prompt for pair in pairs if not pair.identical for prompt in prompts_for(pair)]
-
-    def choose(prompt: Prompt) -> dict[str, float]:
-        return judge.choose(prompt, LABELS, timeout_s=run.spec.patience.timeout_s)
-
-    replies = iter(run.asker.ask_all(stage, judge, prompts, choose))
-    # Replies come in the order of prompts: two for each pair that was shown.
-    return [TIE if pair.identical else _read(run, next(replies), next(replies)) for pair in pairs]
-
-
-def _read(run: _Run, forward: dict[str, float] | Lost, swapped: dict[str, float] | Lost) -> Comparison:
-    if isinstance(forward, Lost):
-        return lost(f"judge_{forward.reason}")
-    if isinstance(swapped, Lost):
-        return lost(f"judge_{swapped.reason}")
-    return verdict(forward, swapped, max_lost_mass=run.spec.policy.max_lost_mass)
-
-
-@dataclass(frozen=True, slots=True)
-class _Scored:
-    """Held-out rows that both contestants scored, and why others are missing."""
-
-    rows: list[HeldoutRow]
-    lost: dict[str, int]
-
-
-def _paired(
-    heldout: Sequence[Example], candidate: Sequence[Score | Lost], champion: Sequence[Score | Lost]
-) -> _Scored:
-    rows: list[HeldoutRow] = []
-    missing: Counter[str] = Counter()
-    for example, mine, theirs in zip(heldout, candidate, champion, strict=True):
-        if isinstance(mine, Lost) or isinstance(theirs, Lost):
-            sides = {"candidate": mine, "champion": theirs}
-            missing["_and_".join(f"{k}_{v.reason}" for k, v in sides.items() if isinstance(v, Lost))] += 1
-        else:
-            rows.append(
-                HeldoutRow(
-                    document_id=example.id,
-                    document_bytes=len(example.response.encode()),
-                    candidate_nats=mine.log_probability,
-                    champion_nats=theirs.log_probability,
-                )
-            )
-    return _Scored(rows, dict(sorted(missing.items())))
-
-
-def _result(
-    spec: EvaluationSpec, judged: _Judged, scored: _Scored, answers: Sequence[Answer]
-) -> EvaluationResult:
-    given = [answer for answer in answers if not answer.failure]
-    known = [(row.known, row.comparison) for row in judged.calibrated]
-    evidence = Evidence(
-        win_rate=_win_rate(spec, judged) if judged.judge else None,
-        calibration=calibrate(known, spec.policy.calibration) if judged.judge else None,
-        heldout=heldout_change(scored.rows, spec.bootstrap, lost=sum(scored.lost.values())),
-        findings=findings([a.text for a in given], [a.truncated for a in given], spec.policy.guards),
-    )
+def _result(ended: _Ended, planned: Plan, judging: _Judging) -> EvaluationResult:
+    judges = judging.panel
     return EvaluationResult(
-        verdict=decide(spec.policy, evidence),
-        evidence=evidence,
-        compared=judged.compared,
-        anchors=judged.anchors,
-        calibrated=judged.calibrated,
-        heldout=scored.rows,
-        heldout_lost=scored.lost,
-        judge=judged.judge,
-    )
-
-
-def _win_rate(spec: EvaluationSpec, judged: _Judged) -> WinRate:
-    return win_rate(map(_row, judged.compared), spec.bootstrap, map(_row, judged.anchors))
-
-
-def _row(row: ComparedRow) -> Row:
-    return Row(
-        instruction_id=row.prompt.id,
-        comparison=row.comparison,
-        candidate_characters=len(row.candidate.text),
-        champion_characters=len(row.champion.text),
+        verdict=ended.verdict,
+        evidence=ended.evidence,
+        plan=planned,
+        compared=ended.compared,
+        anchors=ended.anchors,
+        calibrated=judges.calibrated if judges else (),
+        heldout=ended.scored.rows if ended.scored else (),
+        heldout_lost=ended.scored.lost if ended.scored else {},
+        members=judges.reports(ended.compared) if judges else (),
+        drift=judging.drift,
+        canaries=judges.canaries(ended.compared) if judges else (),
+        contaminated=judging.run.spec.contaminated,
+        looks=ended.looks,
+        stopped=ended.stopped,
+        prompt_revision=judges.way.revision if judges else "",
     )

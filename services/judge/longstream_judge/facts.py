@@ -11,8 +11,10 @@ import pyarrow.parquet as pq
 from longstream.ids import digest
 from longstream.v1 import records_pb2 as pb
 from longstream_judge.calibration import Calibration
+from longstream_judge.conducting import Conducted
 from longstream_judge.intervals import Interval
-from longstream_judge.spec import ComparedRow, EvaluationResult
+from longstream_judge.planning import Plan
+from longstream_judge.spec import ComparedRow, EvaluationResult, MemberReport
 
 MEDIA_TYPE = "application/vnd.apache.parquet"
 COMPARISON = "comparison"
@@ -30,20 +32,63 @@ _SCHEMA = pa.schema(
         ("swapped", pa.float64()),
         ("slot_effect_logits", pa.float64()),
         ("lost", pa.string()),
+        ("slice", pa.string()),
+        ("members", pa.list_(pa.float64())),
     ]
 )
+"""members: the preference of each judge of a panel, in the order of the evaluation's."""
 
 
-def fill(evaluation: pb.Evaluation, result: EvaluationResult, prompt_revision: str) -> None:
+def fill_plan(evaluation: pb.Evaluation, plan: Plan) -> None:
+    """Write what it will ask for."""
+    evaluation.plan.CopyFrom(
+        pb.EvaluationPlan(
+            prompts=plan.prompts,
+            level=plan.level,
+            looks=plan.looks,
+            detectable=plan.detectable,
+            answers=plan.answers,
+            verdicts=plan.verdicts,
+            tokens=plan.tokens,
+        )
+    )
+
+
+def fill_conducted(evaluation: pb.Evaluation, conducted: Conducted) -> None:
+    """Write what every evaluation leaves, a recheck as well: drift, whose pairs it hands on, what was spent."""
+    evaluation.canaries_key = conducted.canaries_key
+    if conducted.drift is not None:
+        evaluation.drift.CopyFrom(_interval(conducted.drift.change))
+    for (engine, model, call), tally in sorted(conducted.account.items()):
+        evaluation.spent.add(
+            engine=engine,
+            model=model,
+            call=call,
+            requests=tally.requests,
+            prompt_tokens=tally.read,
+            completion_tokens=tally.completion_tokens,
+            seconds=tally.seconds,
+            remembered=tally.remembered,
+        )
+
+
+def fill(evaluation: pb.Evaluation, result: EvaluationResult) -> None:
     """Write what was found into the evaluation."""
     evidence = result.evidence
-    if result.judge is not None:
-        judge = result.judge
-        evaluation.judge = f"{judge.engine} {judge.model} {judge.revision[:16]} prompt {prompt_revision}"
+    evaluation.judge = "; ".join(
+        f"{judge.engine} {judge.model} {judge.revision[:16]} prompt {result.prompt_revision}"
+        for judge in result.judges
+    )
+    fill_plan(evaluation, result.plan)
+    evaluation.looks, evaluation.stopped = result.looks, result.stopped
+    evaluation.contaminated = result.contaminated
+    evaluation.panel.extend(map(_member, result.members))
     if evidence.win_rate is not None:
         measured = evidence.win_rate
         evaluation.flip_rate = measured.flip_rate
         evaluation.lost.update(measured.lost)
+        for name, slice_rate in measured.slices.items():
+            evaluation.slices.add(name=name, win_rate=_interval(slice_rate))
         if measured.rate is not None:
             evaluation.win_rate.CopyFrom(_interval(measured.rate))
         if measured.controlled is not None:
@@ -82,6 +127,8 @@ def table(
             "swapped": row.comparison.swapped,
             "slot_effect_logits": row.comparison.slot_effect_logits,
             "lost": row.comparison.failure,
+            "slice": row.prompt.slice,
+            "members": [one.preference for one in row.members],
         }
         for number, (kind, row) in enumerate(kinds)
     ]
@@ -110,9 +157,30 @@ def _comparison_id(evaluation: pb.Evaluation, row: ComparedRow) -> str:
     return digest("comparison", evaluation.id, row.prompt.id)
 
 
+def _member(report: MemberReport) -> pb.PanelMember:
+    judge, rates = report.judge, report.win_rate
+    slot = rates.slot_effect_logits if rates else None
+    return pb.PanelMember(
+        engine=judge.engine,
+        model=judge.model,
+        model_revision=judge.revision,
+        family=judge.family,
+        calibration=_calibration(report.calibration),
+        win_rate=_interval(rates.rate) if rates and rates.rate else None,
+        slot_effect_logits=_interval(slot) if slot else None,
+        flip_rate=rates.flip_rate if rates else 0.0,
+        lost=rates.lost if rates else {},
+    )
+
+
 def _interval(interval: Interval) -> pb.Interval:
     return pb.Interval(
-        mean=interval.mean, low=interval.low, high=interval.high, confidence=interval.confidence, n=interval.n
+        mean=interval.mean,
+        low=interval.low,
+        high=interval.high,
+        confidence=interval.confidence,
+        n=interval.n,
+        error=interval.error,
     )
 
 

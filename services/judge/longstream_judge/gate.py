@@ -7,101 +7,69 @@ prompts or documents may settle it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-
-from longstream.errors import InvalidInput
-from longstream_judge.calibration import Calibration, CalibrationLimits
-from longstream_judge.guards import Finding, FindingName, GuardLimits
+from longstream_judge.calibration import Calibration
+from longstream_judge.guards import Finding
 from longstream_judge.heldout import HeldoutChange
 from longstream_judge.intervals import Interval
+from longstream_judge.policy import Policy
+from longstream_judge.spending import conditional_power
 from longstream_judge.winrate import WinRate
 
 Outcome = Literal["promote", "refuse", "abstain"]
-_Share = Annotated[float, Field(ge=0, le=1)]
-_Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-_Count = Annotated[int, Field(ge=1)]
-
-BLOCKING: tuple[FindingName, ...] = (
-    "constant_answers",
-    "near_constant_answers",
-    "prompt_markup",
-    "empty_answers",
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """By what a challenger is promoted. The pipeline file's `evaluate.gate` sets it by name."""
-
-    __pydantic_config__ = ConfigDict(extra="forbid")  # of the nested limits too
-
-    decide_by: Literal["judge", "heldout_bits_per_byte"] = "judge"
-    min_win_rate: _Share = 0.5
-    """The lower bound of the win rate must be above it."""
-    length_controlled: bool = True
-    """Whether that of the rate with length set equal must be, too; where it cannot be told, the gate abstains."""
-    min_instructions: _Count = 20
-    """Instructions with a verdict in both orders; fewer decide nothing."""
-    max_lost_share: _Share = 0.1
-    """Share of comparisons without a verdict."""
-    max_slot_effect_logits: _Amount = 2.0
-    """Mean slot effect over the evaluation's own pairs, in either direction."""
-    blocking_findings: tuple[FindingName, ...] = BLOCKING
-    """Findings about the answers that forbid a promotion by the judge; bits per byte cannot be pleased."""
-    min_gain_bits_per_byte: _Amount = 0.0
-    """The upper bound of the change must be below minus this."""
-    min_documents: _Count = 8
-    """Held-out documents scored by both models; fewer decide nothing."""
-    max_lost_mass: _Share = 0.99
-    """Share of probability beyond the verdict's two labels above which an order says nothing."""
-    calibration: CalibrationLimits = field(default_factory=CalibrationLimits)
-    guards: GuardLimits = field(default_factory=GuardLimits)
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, object]) -> Policy:
-        """The defaults with some overridden. Raises InvalidInput for an unknown name or a wrong value."""
-        try:
-            return TypeAdapter(cls).validate_python(dict(values))
-        except ValidationError as error:
-            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-            raise InvalidInput(f"gate policy: {wrong}", field="evaluate.gate") from None
+_SLICE_LEVEL = 0.05
+"""Of a slice's bound. That all slices must hold makes a promotion rarer, never likelier; nothing need be shared out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What an evaluation found; None for what was not measured."""
+    """What an evaluation found; None for what was not measured.
+
+    notes: what a reader of the verdict should know besides. objections: what forbids a promotion by the judge whatever
+    the figures say.
+    """
 
     win_rate: WinRate | None = None
     calibration: Calibration | None = None
     heldout: HeldoutChange | None = None
     findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    objections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What becomes of the challenger; refuse and abstain both leave the champion where it is.
 
-    reasons: at least one sentence; what decided comes first, what only deserves to be known follows.
+    reasons: at least one sentence; what decided comes first, what only deserves to be known follows. tested: whether a
+    bound was held against its threshold, which spends the level.
     """
 
     outcome: Outcome
     reasons: tuple[str, ...]
+    tested: bool = False
 
 
-def decide(policy: Policy, evidence: Evidence) -> Verdict:
-    """Apply the policy. Everything that stands against a promotion is told, not only the first thing."""
-    verdict = (_by_judge if policy.decide_by == "judge" else _by_heldout)(policy, evidence)
+def decide(policy: Policy, evidence: Evidence, level: float) -> Verdict:
+    """Apply the policy. Everything that stands against a promotion is told, not only the first thing.
+
+    level: the chance that a model no better passes, one-sided.
+    """
+    verdict = (_by_judge if policy.decide_by == "judge" else _by_heldout)(policy, evidence, level)
     said = " ".join(verdict.reasons)
     notes = [finding.message for finding in evidence.findings if finding.message not in said]
-    notes += _length_note(evidence)
-    return Verdict(outcome=verdict.outcome, reasons=(*verdict.reasons, *(f"noted: {n}" for n in notes)))
+    notes += [*evidence.notes, *_length_note(evidence), *_slice_notes(policy, evidence)]
+    return Verdict(
+        outcome=verdict.outcome,
+        reasons=(*verdict.reasons, *(f"noted: {note}" for note in notes)),
+        tested=verdict.tested,
+    )
 
 
-def _by_judge(policy: Policy, evidence: Evidence) -> Verdict:
+def _by_judge(policy: Policy, evidence: Evidence, level: float) -> Verdict:
     if evidence.calibration is None or not evidence.calibration.passed:
         why = evidence.calibration.reason if evidence.calibration else "it was not calibrated"
         return Verdict(
@@ -111,68 +79,109 @@ def _by_judge(policy: Policy, evidence: Evidence) -> Verdict:
     lost = _lost(measured.lost) if measured else "nothing was compared"
     if measured is None or measured.rate is None or measured.rate.n < policy.min_instructions:
         count = measured.rate.n if measured and measured.rate else 0
-        return _thin(f"{count} instructions have a verdict, {policy.min_instructions} are needed; {lost}")
+        return thin(f"{count} instructions have a verdict, {policy.min_instructions} are needed; {lost}")
     if measured.lost_share > policy.max_lost_share:
-        return _thin(f"{_percent(measured.lost_share)} of the comparisons are without a verdict; {lost}")
+        return thin(f"{percent(measured.lost_share)} of the comparisons are without a verdict; {lost}")
     against = [
-        *_length_objection(policy, measured),
+        *_bound_objections(policy, measured, level),
+        *_slice_objections(policy, measured),
         *_slot_objection(policy, measured),
+        *evidence.objections,
         *_finding_objections(policy, evidence),
     ]
-    rate = measured.rate
-    said = f"win rate {_interval(rate)} over {rate.n} instructions"
-    if rate.low <= policy.min_win_rate:
-        against.insert(0, f"{said}: the lower bound is not above {_percent(policy.min_win_rate)}")
     if against:
-        return Verdict(outcome="refuse", reasons=tuple(against))
+        return Verdict(outcome="refuse", reasons=tuple(against), tested=True)
     if policy.length_controlled and measured.controlled is None:
-        return _thin(
+        why = (
             "the challenger's answers are longer, or shorter, nearly everywhere: length and quality cannot be told "
             "apart; raise evaluate.anchors"
             if measured.entangled
             else "so few instructions do not tell what length does to the judge"
         )
+        return Verdict(outcome="abstain", reasons=(why, "nothing is promoted by default"), tested=True)
+    said = f"win rate {_interval(measured.rate)} over {measured.rate.n} instructions"
     if policy.length_controlled and measured.controlled is not None:
         said += f", with length set equal {_interval(measured.controlled)}"
-    return Verdict(
-        outcome="promote", reasons=(f"{said}: the lower bound is above {_percent(policy.min_win_rate)}",)
-    )
+    found = " and ".join(percent(rate.lower(level)) for _, rate in _tested(policy, measured))
+    needed = percent(policy.min_win_rate)
+    won = f"{said}; but for a chance of {_chance(level)} more than {found}, where {needed} is needed"
+    return Verdict(outcome="promote", reasons=(won,), tested=True)
 
 
-def _by_heldout(policy: Policy, evidence: Evidence) -> Verdict:
+def _by_heldout(policy: Policy, evidence: Evidence, level: float) -> Verdict:
     measured = evidence.heldout
     if measured is None or measured.change.n < policy.min_documents:
         count = measured.change.n if measured else 0
-        return _thin(f"{count} held-out documents were scored by both, {policy.min_documents} are needed")
+        return thin(f"{count} held-out documents were scored by both, {policy.min_documents} are needed")
     if measured.lost_share > policy.max_lost_share:
-        return _thin(f"{_percent(measured.lost_share)} of the held-out documents could not be scored by both")
+        return thin(f"{percent(measured.lost_share)} of the held-out documents could not be scored by both")
     change, bound = measured.change, 0.0 - policy.min_gain_bits_per_byte
+    most = change.upper(level)
     said = (
         f"held-out bits per byte {measured.candidate:.4f} against {measured.champion:.4f}, change "
         f"{change.mean:+.4f}, {100 * change.confidence:.0f} % interval {change.low:+.4f} to "
         f"{change.high:+.4f} over {change.n} documents"
     )
-    better = change.high < bound
+    better = most < bound
     return Verdict(
         outcome="promote" if better else "refuse",
         reasons=(
-            f"{said}: the upper bound is {'' if better else 'not '}below {bound:+.4f}",
+            f"{said}; but for a chance of {_chance(level)} below {most:+.4f}, "
+            f"{'and' if better else 'where'} less than {bound:+.4f} is needed",
             *_aside(evidence),
         ),
+        tested=True,
     )
 
 
-def _thin(reason: str) -> Verdict:
+def chance_left(policy: Policy, evidence: Evidence, fraction: float, level: float) -> float:
+    """Chance that the last look promotes, were all to go on as it did. fraction: of the prompts, seen so far.
+
+    level: that of the last look.
+    """
+    rates = _tested(policy, evidence.win_rate) if evidence.win_rate else ()
+    return min((_chance_of(rate, policy.min_win_rate, fraction, level) for _, rate in rates), default=1.0)
+
+
+def _chance_of(rate: Interval, wanted: float, fraction: float, level: float) -> float:
+    lead = rate.mean - wanted
+    if not rate.error:
+        return float(lead > 0)
+    return conditional_power(lead / rate.error, fraction, level)
+
+
+def thin(reason: str) -> Verdict:
+    """The gate abstains: there is too little to say anything, or nothing could be told."""
     return Verdict(outcome="abstain", reasons=(reason, "nothing is promoted by default"))
 
 
-def _length_objection(policy: Policy, measured: WinRate) -> list[str]:
-    controlled = measured.controlled
-    if not policy.length_controlled or controlled is None or controlled.low > policy.min_win_rate:
-        return []
-    bound = _percent(policy.min_win_rate)
+def _tested(policy: Policy, measured: WinRate) -> Iterator[tuple[str, Interval]]:
+    """The rates whose lower bounds must be above the threshold, with what they are called."""
+    if measured.rate is not None:
+        yield "win rate", measured.rate
+    if policy.length_controlled and measured.controlled is not None:
+        yield "with length set equal the win rate is", measured.controlled
+
+
+def _bound_objections(policy: Policy, measured: WinRate, level: float) -> list[str]:
+    needed = percent(policy.min_win_rate)
     return [
-        f"with length set equal the win rate is {_interval(controlled)}: the lower bound is not above {bound}"
+        f"{name} {_interval(rate)} over {rate.n} instructions; but for a chance of {_chance(level)} more than "
+        f"{percent(rate.lower(level))}, where {needed} is needed"
+        for name, rate in _tested(policy, measured)
+        if rate.lower(level) <= policy.min_win_rate
+    ]
+
+
+def _slice_objections(policy: Policy, measured: WinRate) -> list[str]:
+    if policy.slice_margin is None:
+        return []
+    worst = 0.5 - policy.slice_margin
+    return [
+        f"on {name} the win rate is {percent(rate.mean)} over {rate.n} instructions and may be "
+        f"{percent(rate.lower(_SLICE_LEVEL))}; {percent(worst)} must be reached on every slice"
+        for name, rate in measured.slices.items()
+        if rate.n >= policy.min_slice_instructions and rate.lower(_SLICE_LEVEL) < worst
     ]
 
 
@@ -193,7 +202,7 @@ def _aside(evidence: Evidence) -> list[str]:
     if evidence.calibration is not None and not evidence.calibration.passed:
         return [f"noted: the judge, which does not decide here, abstains: {evidence.calibration.reason}"]
     if evidence.win_rate is not None and evidence.win_rate.rate is not None:
-        return [f"noted: the judge, which does not decide here, says {_percent(evidence.win_rate.rate.mean)}"]
+        return [f"noted: the judge, which does not decide here, says {percent(evidence.win_rate.rate.mean)}"]
     return []
 
 
@@ -202,8 +211,18 @@ def _length_note(evidence: Evidence) -> list[str]:
     if length is None or length.longer is None or length.shorter is None:
         return []
     return [
-        f"the judge gives {_percent(length.longer.mean)} where the challenger's answer is the longer one and "
-        f"{_percent(length.shorter.mean)} where it is the shorter one"
+        f"the judge gives {percent(length.longer.mean)} where the challenger's answer is the longer one and "
+        f"{percent(length.shorter.mean)} where it is the shorter one"
+    ]
+
+
+def _slice_notes(policy: Policy, evidence: Evidence) -> list[str]:
+    """Slices that are too small to decide, where the challenger has less than half."""
+    slices = evidence.win_rate.slices if evidence.win_rate else {}
+    return [
+        f"on {name} the win rate is {percent(rate.mean)} over {rate.n} instructions, too few to decide"
+        for name, rate in slices.items()
+        if rate.mean < 0.5 and rate.n < policy.min_slice_instructions
     ]
 
 
@@ -213,10 +232,15 @@ def _lost(lost: Mapping[str, int]) -> str:
 
 def _interval(rate: Interval) -> str:
     return (
-        f"{_percent(rate.mean)}, {100 * rate.confidence:.0f} % interval {_percent(rate.low)} to "
-        f"{_percent(rate.high)}"
+        f"{percent(rate.mean)}, {100 * rate.confidence:.0f} % interval {percent(rate.low)} to "
+        f"{percent(rate.high)}"
     )
 
 
-def _percent(share: float) -> str:
+def _chance(level: float) -> str:
+    return f"{100 * level:.2g} %"
+
+
+def percent(share: float) -> str:
+    """As a reader of reasons sees a share."""
     return f"{100 * share:.1f} %"

@@ -15,7 +15,12 @@ from statistics import median
 from typing import Literal
 
 FindingName = Literal[
-    "constant_answers", "near_constant_answers", "prompt_markup", "empty_answers", "truncated_answers"
+    "constant_answers",
+    "near_constant_answers",
+    "prompt_markup",
+    "empty_answers",
+    "truncated_answers",
+    "contaminated_prompts",
 ]
 
 

@@ -14,19 +14,32 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
+from scipy.special import stdtrit
 
 _CELLS = 2**22  # of the table of draws that is held at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """An estimate, its interval, how sure it is meant to be (0.95: 95 %), and from how many instructions."""
+    """An estimate, its interval, how sure it is meant to be (0.95: 95 %), and from how many instructions.
+
+    error: its standard error.
+    """
 
     mean: float
     low: float
     high: float
     confidence: float
     n: int
+    error: float
+
+    def lower(self, level: float) -> float:
+        """What it exceeds but for a chance of `level`, however small, by Student's t; minus infinity for one row."""
+        return self.mean + float(stdtrit(self.n - 1, level)) * self.error if self.n > 1 else -math.inf
+
+    def upper(self, level: float) -> float:
+        """What it stays below but for a chance of `level`."""
+        return self.mean - float(stdtrit(self.n - 1, level)) * self.error if self.n > 1 else math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +71,21 @@ def bootstrap_ratio(rows: Iterable[tuple[str, float, float]], settings: Bootstra
     values, weights = np.array(sums).T
     drawn = np.sort(_resampled(values, weights, settings))
     cut = math.floor((1 - settings.confidence) / 2 * settings.resamples)
+    count = len(values)
     return Interval(
         mean=math.fsum(values) / math.fsum(weights),
         low=float(drawn[cut]),
         high=float(drawn[-1 - cut]),
         confidence=settings.confidence,
-        n=len(values),
+        n=count,
+        error=float(drawn.std()) * math.sqrt(count / max(1, count - 1)),
     )
 
 
 def normal(mean: float, error: float, confidence: float, n: int) -> Interval:
     """Around an estimate whose standard error is known."""
     half = NormalDist().inv_cdf((1 + confidence) / 2) * error
-    return Interval(mean=mean, low=mean - half, high=mean + half, confidence=confidence, n=n)
+    return Interval(mean=mean, low=mean - half, high=mean + half, confidence=confidence, n=n, error=error)
 
 
 def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
@@ -83,7 +98,8 @@ def wilson(successes: int, trials: int, confidence: float = 0.95) -> Interval:
     half = z / (1 + z * z / trials) * math.sqrt(share * (1 - share) / trials + (z / (2 * trials)) ** 2)
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == trials else centre + half
-    return Interval(mean=share, low=low, high=high, confidence=confidence, n=trials)
+    error = math.sqrt(share * (1 - share) / trials)
+    return Interval(mean=share, low=low, high=high, confidence=confidence, n=trials, error=error)
 
 
 def _resampled(

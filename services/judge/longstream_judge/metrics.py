@@ -28,6 +28,8 @@ _LATEST = {
     "judge_calibration_slot_effect_logits": "How far the first place decided there, in logits; 0 is fair.",
     "judge_comparisons": "Comparisons of the latest evaluation that had a verdict.",
     "judge_lost_comparisons": "Comparisons of the latest evaluation without one.",
+    "judge_error_level_ratio": "Chance that a model no better passed its test, as the gate allowed it.",
+    "judge_spent_tokens": "Tokens that its models read and wrote.",
     "judge_evaluation_seconds": "From the latest evaluation's creation to its end.",
     "judge_evaluation_timestamp_seconds": "When the latest evaluation ended, since 1970.",
 }
@@ -35,6 +37,10 @@ _INTERVALS = {
     "judge_win_rate_ratio": "Win rate of the latest evaluation's candidate, with its 95 % interval.",
     "judge_length_controlled_win_rate_ratio": "The same with the length of both answers set equal.",
     "judge_slot_effect_logits": "How far the first place decides, in logits; 0 is fair.",
+}
+_DRIFT = {
+    "judge_drift_ratio": "Mean distance of the judge's preferences for known pairs from those that it had first.",
+    "judge_drift_timestamp_seconds": "When that was last seen, since 1970.",
 }
 _REIGN = {
     "pipeline_champion_timestamp_seconds": "When the champion began to reign, since 1970.",
@@ -124,6 +130,7 @@ class JudgingFacts:
         metrics.at_scrape(_INTERVALS, self._intervals, pipeline=pipelines, bound=_BOUNDS)
         bits = {"judge_heldout_bits": "Bits per byte of held-out text in the latest evaluation."}
         metrics.at_scrape(bits, self._heldout, pipeline=pipelines, side=("candidate", "champion"))
+        metrics.at_scrape(_DRIFT, self._drift, pipeline=pipelines)
         under_way = {"judge_open_evaluations": "Evaluations that wait or run."}
         metrics.at_scrape(under_way, self._open, pipeline=pipelines, state=_WAITS.values())
         metrics.at_scrape(_REIGN, self._reign, pipeline=pipelines)
@@ -136,8 +143,18 @@ class JudgingFacts:
 
     def _done(self) -> dict[str, Evaluation]:
         """The evaluation of each pipeline that ended last."""
-        done = (evaluation for evaluation in self._known() if evaluation.state == Evaluation.STATE_DONE)
+        done = (
+            evaluation
+            for evaluation in self._known()
+            if evaluation.state == Evaluation.STATE_DONE and evaluation.kind != Evaluation.KIND_RECHECK
+        )
         return newest(done, lambda evaluation: evaluation.end_time)
+
+    def _drift(self) -> Told:
+        """Of each pipeline's judge, as it was last seen: by an evaluation or a recheck."""
+        seen = (one for one in self._known() if one.state == Evaluation.STATE_DONE and one.HasField("drift"))
+        latest = newest(seen, lambda evaluation: evaluation.end_time)
+        return {(pipeline,): (one.drift.mean, seconds(one.end_time)) for pipeline, one in latest.items()}
 
     def _latest(self) -> Told:
         return {
@@ -148,6 +165,8 @@ class JudgingFacts:
                 done.calibration.slot_effect_logits,
                 done.win_rate.n,
                 sum(done.lost.values()),
+                done.plan.level if done.HasField("plan") else None,
+                sum(one.prompt_tokens + one.completion_tokens for one in done.spent) if done.spent else None,
                 seconds(done.end_time) - seconds(done.create_time),
                 seconds(done.end_time),
             )

@@ -8,40 +8,37 @@ run again. A promotion names the champion that the challenger met: if another on
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from threading import Event
+from functools import partial
 
 from longstream.attempts import may_be_the_cause
 from longstream.bus import Bus, Output, Partition, Record
-from longstream.errors import InvalidInput, Refused, SuiteError, Unavailable
+from longstream.errors import InvalidInput, Refused, SuiteError
 from longstream.faults import crash_point
 from longstream.ids import digest
 from longstream.owned import OwnedFacts
 from longstream.owner import Owner, answer
 from longstream.pipeline import Pipeline
 from longstream.records import now, parse
-from longstream.storage import Storage
-from longstream.telemetry import begin_fact, parse_traceparent, trace
 from longstream.topics import EVALUATIONS, JUDGING_STATE, PROMOTIONS, VERDICTS, PipelineTopics
 from longstream.v1.records_pb2 import (
     Evaluation,
     JudgingCommand,
     Model,
     OwnerState,
+    Promote,
     Promotion,
-    Release,
     RollBack,
 )
-from longstream.view import CATCH_UP_S, View
-from longstream_judge import comparison, facts
-from longstream_judge.asking import Progress
-from longstream_judge.contest import Engines, contestants, remembered, spec_for
-from longstream_judge.evaluation import evaluate
+from longstream.view import CATCH_UP_S
+from longstream_judge import canaries, facts, queueing, reign
+from longstream_judge.conducting import Before, Conducted, Stage, conduct, recheck
 from longstream_judge.metrics import JudgeMetrics
-from longstream_judge.run import EvaluationRun, Stage
+from longstream_judge.run import EvaluationRun
+from longstream_judge.run import Stage as Step
 from longstream_judge.spec import EvaluationResult
 
 _log = logging.getLogger(__name__)
@@ -55,11 +52,7 @@ class JudgeParts:
     """What the owner works with."""
 
     bus: Bus
-    storage: Storage
-    models: View[Model]
-    releases: View[Release]
-    engines: Engines
-    cache_dir: Path
+    stage: Stage
     metrics: JudgeMetrics
     max_attempts: int
     """Tries of an evaluation that may itself be the cause of its failure."""
@@ -72,8 +65,9 @@ class _Running:
     """The evaluation under way in this process."""
 
     evaluation: Evaluation
-    run: EvaluationRun | None = None
-    shown: Stage | None = None
+    before: Before
+    run: EvaluationRun[Conducted] | None = None
+    shown: Step | None = None
     shown_at: float = 0.0
 
 
@@ -90,8 +84,8 @@ class JudgingOwner(Owner):
     def gained(self, partition: Partition) -> None:
         """Restore states, evaluations and promotions; a running evaluation is started again by `act`."""
         super().gained(partition)
-        self._parts.models.catch_up(CATCH_UP_S)
-        self._parts.releases.catch_up(CATCH_UP_S)
+        self._parts.stage.models.catch_up(CATCH_UP_S)
+        self._parts.stage.releases.catch_up(CATCH_UP_S)
         self._evaluations.gained(partition)
         self._promotions.gained(partition)
 
@@ -112,43 +106,72 @@ class JudgingOwner(Owner):
             running.run.join(_STOP_S)
 
     def apply(self, state: OwnerState, record: Record) -> Sequence[Output]:
-        """Queue an evaluation, or roll the champion back."""
+        """Queue an evaluation, promote a model by hand, or roll the champion back."""
         command = parse(JudgingCommand, record)
         outputs: list[Output] = []
         if command.WhichOneof("command") == "evaluate":
             answer(state, command, lambda: self._create(command, outputs))
+        elif command.WhichOneof("command") == "promote":
+            answer(state, command, lambda: self._promote(command.pipeline, command.promote, outputs))
         elif command.WhichOneof("command") == "roll_back":
             answer(state, command, lambda: self._roll_back(command.pipeline, command.roll_back, outputs))
         else:
-            raise InvalidInput("a judging command must evaluate or roll back")
+            raise InvalidInput("a judging command must evaluate, promote or roll back")
         return outputs
 
     def act(self, state: OwnerState, pipeline: Pipeline, outputs: list[Output]) -> None:
         """Queue what new models ask for, then take the pipeline's work a step further."""
         del state
         if pipeline.evaluate.on_model:
-            for _, model in self._parts.models.under(f"{pipeline.name}/"):
-                if self._evaluations.get(pipeline.name, _evaluation_id(model, "model")) is None:
-                    outputs.append(self._put(_queued(model, "model")))
+            for _, model in self._parts.stage.models.under(f"{pipeline.name}/"):
+                if self._evaluations.get(pipeline.name, queueing.name_of(model, "model")) is None:
+                    outputs.append(self._put(queueing.queued(model, "model")))
+        if pipeline.evaluate.recheck_s is not None:
+            self._recheck(pipeline.name, pipeline.evaluate.recheck_s, outputs)
         if self._running is None:
             self._take_next(pipeline, outputs)
         elif self._running.evaluation.pipeline == pipeline.name:
-            self._advance(self._running, outputs)
+            self._advance(self._running, pipeline, outputs)
+
+    def _recheck(self, pipeline: str, every_s: float, outputs: list[Output]) -> None:
+        """Queue a recheck once nothing was judged for so long; not before there are pairs to be seen again."""
+        known = list(self._evaluations.of(pipeline))
+        if self._before(pipeline).canaries_address and queueing.recheck_due(known, every_s):
+            outputs.append(self._put(queueing.recheck(pipeline, known)))
 
     def _create(self, command: JudgingCommand, outputs: list[Output]) -> str:
-        key = f"{command.pipeline}/{command.evaluate.model_id}"
-        model = self._parts.models.get(key)
-        if model is None:
-            self._parts.models.catch_up(CATCH_UP_S)  # the caller may have seen more than this view
-            model = self._parts.models.get(key)
-        if model is None:
-            raise Refused(f"there is no model {command.evaluate.model_id} yet", field="model_id")
-        evaluation = _queued(model, f"request {command.request_id}")
+        model = self._model(command.pipeline, command.evaluate.model_id)
+        evaluation = queueing.queued(model, f"request {command.request_id}")
         if (
             self._evaluations.get(command.pipeline, evaluation.id) is None
         ):  # else its request is long forgotten
             outputs.append(self._put(evaluation))
         return evaluation.id
+
+    def _model(self, pipeline: str, model_id: str) -> Model:
+        models = self._parts.stage.models
+        model = models.get(f"{pipeline}/{model_id}")
+        if model is None:
+            models.catch_up(CATCH_UP_S)  # the caller may have seen more than this view
+            model = models.get(f"{pipeline}/{model_id}")
+        if model is None:
+            raise Refused(f"there is no model {model_id} yet", field="model_id")
+        return model
+
+    def _promote(self, pipeline: str, asked: Promote, outputs: list[Output]) -> str:
+        champion = self._champion(pipeline)
+        if champion != asked.expected_champion_id:
+            raise Refused(
+                f"the champion is {champion or 'the base model'} by now", field="expected_champion_id"
+            )
+        if asked.model_id == champion:
+            raise Refused("that model reigns already", field="model_id")
+        model = self._model(pipeline, asked.model_id)
+        promotion = self._decision(pipeline, Promotion.OUTCOME_PROMOTED, model.id)
+        promotion.champion_id, promotion.by_hand = model.id, True
+        promotion.reasons.append(f"by hand: {asked.reason or 'no reason was given'}")
+        outputs.append(self._decide(promotion))
+        return promotion.id
 
     def _roll_back(self, pipeline: str, asked: RollBack, outputs: list[Output]) -> str:
         champion = self._champion(pipeline)
@@ -159,90 +182,107 @@ class JudgingOwner(Owner):
         if not champion:
             raise Refused("the base model reigns; there is nothing to go back to")
         promotion = self._decision(pipeline, Promotion.OUTCOME_ROLLED_BACK, champion)
-        promotion.champion_id = self._before(pipeline, champion)
+        promotion.champion_id = reign.predecessor(self._decisions(pipeline))
         promotion.reasons.append(asked.reason or "rolled back by a caller")
         outputs.append(self._decide(promotion))
         return promotion.id
 
-    def _before(self, pipeline: str, champion: str) -> str:
-        """Whom the champion replaced: a model that fell itself does not come back by another one's fall."""
-        line = [""]
-        for decision in self._decisions(pipeline):
-            if decision.outcome == Promotion.OUTCOME_PROMOTED:
-                line.append(decision.model_id)
-            elif decision.outcome == Promotion.OUTCOME_ROLLED_BACK:
-                line = [model for model in line if model != decision.model_id]
-        return [model for model in line if model != champion][-1]
+    def _before(self, pipeline: str) -> Before:
+        """What earlier evaluations leave to the next one."""
+        done = [item for item in self._evaluations.of(pipeline) if item.state == Evaluation.STATE_DONE]
+        done.sort(key=lambda item: item.end_time.ToNanoseconds())
+        rates = [item.win_rate for item in done if item.HasField("win_rate") and item.win_rate.error]
+        handed = [item for item in done if item.canaries_address]
+        return Before(
+            tests=reign.tests(self._decisions(pipeline)),
+            spread=rates[-1].error * math.sqrt(rates[-1].n) if rates else None,
+            canaries_key=handed[-1].canaries_key if handed else "",
+            canaries_address=handed[-1].canaries_address if handed else "",
+        )
 
     def _take_next(self, pipeline: Pipeline, outputs: list[Output]) -> None:
-        for evaluation in sorted(self._evaluations.of(pipeline.name), key=_age):
-            if evaluation.state in {Evaluation.STATE_QUEUED, Evaluation.STATE_RUNNING}:
+        for evaluation in sorted(self._evaluations.of(pipeline.name), key=queueing.age):
+            if evaluation.state in queueing.OPEN:
                 evaluation.state, evaluation.attempt = Evaluation.STATE_RUNNING, evaluation.attempt + 1
                 evaluation.champion_id = self._champion(pipeline.name)
                 outputs.append(self._put(evaluation))
-                self._running = _Running(evaluation)
+                self._running = _Running(evaluation, self._before(pipeline.name))
                 return
 
-    def _advance(self, running: _Running, outputs: list[Output]) -> None:
+    def _advance(self, running: _Running, pipeline: Pipeline, outputs: list[Output]) -> None:
         if running.run is None:  # that it runs is in the log by now
-            running.run = EvaluationRun(lambda progress, stop: self._work(running.evaluation, progress, stop))
+            stage, asked, before = self._parts.stage, running.evaluation, running.before
+            if asked.kind == Evaluation.KIND_RECHECK:
+                running.run = EvaluationRun(partial(recheck, stage, pipeline, before))
+            else:
+                running.run = EvaluationRun(partial(conduct, stage, asked, before))
         elif not running.run.ended:
             self._show(running, running.run.stage, outputs)
         else:
             self._finish(running.evaluation, running.run, outputs)
             self._running = None
 
-    def _work(self, evaluation: Evaluation, progress: Progress, stop: Event) -> EvaluationResult:
-        parts, prefix = self._parts, f"{evaluation.pipeline}/"
-        candidate = parts.models.get(prefix + evaluation.model_id)
-        champion = parts.models.get(prefix + evaluation.champion_id) if evaluation.champion_id else None
-        release = parts.releases.get(prefix + candidate.release_id) if candidate is not None else None
-        if candidate is None or release is None or (evaluation.champion_id and champion is None):
-            raise Unavailable(
-                "the model that is evaluated, its release or the champion is not known here yet"
-            )
-        spec = spec_for(candidate, release, parts.storage)
-        with (
-            trace(parse_traceparent(evaluation.trace)),
-            contestants(parts.engines, parts.storage, parts.cache_dir, candidate, champion) as models,
-        ):
-            return evaluate(spec, remembered(models, parts.engines, evaluation.id), progress, stop)
-
-    def _show(self, running: _Running, stage: Stage, outputs: list[Output]) -> None:
+    def _show(self, running: _Running, stage: Step, outputs: list[Output]) -> None:
         if stage == running.shown or time.monotonic() - running.shown_at < _SHOW_EVERY_S:
             return
         running.shown, running.shown_at = stage, time.monotonic()
         evaluation = running.evaluation
         evaluation.stage, evaluation.stage_done, evaluation.stage_total = stage.name, stage.done, stage.total
+        if running.run is not None and running.run.plan is not None:
+            facts.fill_plan(evaluation, running.run.plan)
         outputs.append(self._put(evaluation))
 
-    def _finish(self, evaluation: Evaluation, run: EvaluationRun, outputs: list[Output]) -> None:
-        if run.result is None:
+    def _finish(self, evaluation: Evaluation, run: EvaluationRun[Conducted], outputs: list[Output]) -> None:
+        conducted = run.result
+        if conducted is None:
             self._retry_or_fail(evaluation, run.error, outputs)
             return
-        result = run.result
-        table = facts.table(evaluation, result.compared, result.anchors)
-        address = self._parts.storage.put(table, facts.MEDIA_TYPE)
+        seen_again = self._stored_canaries(conducted)
+        verdicts = self._stored_verdicts(evaluation, conducted)
         crash_point("judge.verdicts.stored")
-        facts.fill(evaluation, result, comparison.prompt_revision())
-        evaluation.verdicts_address = address
+        # Nothing fails from here on, so that nothing is written down twice.
+        facts.fill_conducted(evaluation, conducted)
+        evaluation.canaries_address, evaluation.verdicts_address = seen_again, verdicts
+        if conducted.result is not None:
+            self._told(evaluation, conducted.result, outputs)
+        evaluation.state, evaluation.reason = Evaluation.STATE_DONE, ""
+        evaluation.end_time.CopyFrom(now())
+        outputs.append(self._put(evaluation))
+
+    def _stored_verdicts(self, evaluation: Evaluation, conducted: Conducted) -> str:
+        result = conducted.result
+        if result is None:
+            return ""
+        table = facts.table(evaluation, result.compared, result.anchors)
+        return str(self._parts.stage.storage.put(table, facts.MEDIA_TYPE))
+
+    def _stored_canaries(self, conducted: Conducted) -> str:
+        if conducted.canaries_address or not conducted.canaries:
+            return conducted.canaries_address
+        return str(self._parts.stage.storage.put(canaries.table(conducted.canaries), facts.MEDIA_TYPE))
+
+    def _told(self, evaluation: Evaluation, result: EvaluationResult, outputs: list[Output]) -> None:
+        """Write down every comparison, and what becomes of the model."""
+        facts.fill(evaluation, result)
         for verdict in facts.verdicts(evaluation, result.compared):
             value = verdict.SerializeToString(deterministic=True)
             outputs.append(self._layout.output(VERDICTS, evaluation.pipeline, "", value))
         promotion = self._outcome(evaluation, result)
         evaluation.promotion_id = promotion.id
-        evaluation.state, evaluation.reason = Evaluation.STATE_DONE, ""
-        evaluation.end_time.CopyFrom(now())
-        outputs.extend((self._decide(promotion), self._put(evaluation)))
+        outputs.append(self._decide(promotion))
         self._parts.metrics.evaluated(evaluation, promotion)
 
     def _outcome(self, evaluation: Evaluation, result: EvaluationResult) -> Promotion:
         promotion = self._decision(evaluation.pipeline, Promotion.OUTCOME_REFUSED, evaluation.model_id)
         promotion.expected_champion_id = evaluation.champion_id
         promotion.evaluation_id = evaluation.id
-        champion = self._champion(evaluation.pipeline)
+        promotion.error_level = result.plan.level if result.verdict.tested else 0.0
+        decisions = self._decisions(evaluation.pipeline)
+        champion = reign.champion(decisions)
         if champion != evaluation.champion_id:
             promotion.reasons.append(f"the champion changed meanwhile: {champion or 'the base model'} reigns")
+        elif evaluation.model_id in reign.fallen(decisions):
+            promotion.reasons.append("it was rolled back: only a promotion by hand brings it back")
         elif result.verdict.outcome == "promote":
             promotion.outcome, promotion.champion_id = Promotion.OUTCOME_PROMOTED, evaluation.model_id
         promotion.reasons.extend(result.verdict.reasons)
@@ -262,8 +302,7 @@ class JudgingOwner(Owner):
         outputs.append(self._put(evaluation))
 
     def _champion(self, pipeline: str) -> str:
-        decisions = self._decisions(pipeline)
-        return decisions[-1].champion_id if decisions else ""
+        return reign.champion(self._decisions(pipeline))
 
     def _decisions(self, pipeline: str) -> list[Promotion]:
         return sorted(self._promotions.of(pipeline), key=lambda promotion: promotion.sequence)
@@ -295,24 +334,3 @@ def _again(error: Exception | None, tries_left: bool) -> bool:
     if isinstance(error, SuiteError):
         return error.retryable and (tries_left or not may_be_the_cause(error))
     return tries_left
-
-
-def _age(evaluation: Evaluation) -> tuple[int, str]:
-    return evaluation.create_time.ToNanoseconds(), evaluation.id
-
-
-def _evaluation_id(model: Model, asked_by: str) -> str:
-    return digest("evaluation", model.pipeline, model.id, asked_by)
-
-
-def _queued(model: Model, asked_by: str) -> Evaluation:
-    own_trace, parent_trace = begin_fact(model.trace)
-    return Evaluation(
-        pipeline=model.pipeline,
-        id=_evaluation_id(model, asked_by),
-        state=Evaluation.STATE_QUEUED,
-        model_id=model.id,
-        create_time=now(),
-        trace=own_trace,
-        parent_trace=parent_trace,
-    )

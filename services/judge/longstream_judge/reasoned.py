@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from longstream.ids import digest
 from longstream.llm.types import LanguageModel, Part, Prompt, Sampling
-from longstream_judge.comparison import LABELS, OPENING, Comparison, Pair, sections, verdict
+from longstream_judge.comparison import LABELS, MAX_LOST_MASS, OPENING, Comparison, Pair, sections, verdict
 
 _REASONS = (
     "\nIn at most three sentences: what does each answer get right and wrong? Do not say yet which one is better."
@@ -29,7 +29,9 @@ _TOKENS = 160
 class ReasonedWay:
     """max_lost_mass: above it an order says nothing."""
 
-    max_lost_mass: float = 0.99
+    max_lost_mass: float = MAX_LOST_MASS
+    calls: int = 2
+    most_tokens: int = _TOKENS + 1
 
     @property
     def revision(self) -> str:

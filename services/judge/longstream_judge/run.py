@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-from longstream_judge.asking import Progress
-from longstream_judge.spec import EvaluationResult
+from longstream_judge.planning import Plan
 
-Work = Callable[[Progress, threading.Event], EvaluationResult]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,16 @@ class Stage:
     total: int = 0
 
 
-class EvaluationRun:
-    """Runs the work in a thread of its own; it may take minutes, and the owner must go on polling."""
+class EvaluationRun(Generic[Result]):
+    """Runs the work in a thread of its own; it may take minutes, and the owner must go on polling.
 
-    def __init__(self, work: Work) -> None:
+    stage, plan: what the work tells of itself through `progressed` and `planned`.
+    """
+
+    def __init__(self, work: Callable[[EvaluationRun[Result], threading.Event], Result]) -> None:
         self.stage = Stage()
-        self.result: EvaluationResult | None = None
+        self.plan: Plan | None = None
+        self.result: Result | None = None
         self.error: Exception | None = None
         self._work = work
         self._stop = threading.Event()
@@ -48,9 +52,14 @@ class EvaluationRun:
 
     def _run(self) -> None:
         try:
-            self.result = self._work(self._progressed, self._stop)
+            self.result = self._work(self, self._stop)
         except Exception as error:
             self.error = error
 
-    def _progressed(self, name: str, done: int, total: int) -> None:
+    def progressed(self, name: str, done: int, total: int) -> None:
+        """A stage has come so far."""
         self.stage = Stage(name, done, total)
+
+    def planned(self, plan: Plan) -> None:
+        """What the work will ask for is known."""
+        self.plan = plan

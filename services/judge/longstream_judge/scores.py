@@ -30,6 +30,8 @@ class ScoresWay:
     """Asks for scores and reads them. strict: numbers other than from 1 to 10 are no scores."""
 
     strict: bool = False
+    calls: int = 1
+    most_tokens: int = _TOKENS
 
     @property
     def revision(self) -> str:

@@ -1,6 +1,6 @@
 """The judge's calls: commands to the owner, and views of what it has decided.
 
-In: evaluations and rollbacks, which the port sends to `judging`. Out: what the views know of `evaluations`,
+In: evaluations, promotions and rollbacks, which the port sends to `judging`. Out: what the views know of `evaluations`,
 `promotions` and `models`. Where an id is empty that could name a champion, the base model is meant.
 """
 
@@ -19,8 +19,17 @@ from longstream.pipeline import must_run
 from longstream.server import time_left_s
 from longstream.v1 import judge_pb2 as pb
 from longstream.v1.judge_pb2_grpc import JudgeServiceServicer
-from longstream.v1.records_pb2 import EvaluateModel, Evaluation, JudgingCommand, Model, Promotion, RollBack
+from longstream.v1.records_pb2 import (
+    EvaluateModel,
+    Evaluation,
+    JudgingCommand,
+    Model,
+    Promote,
+    Promotion,
+    RollBack,
+)
 from longstream.view import View
+from longstream_judge import leaderboard
 from longstream_judge.comparing import Comparer
 
 _HISTORY = 100
@@ -115,11 +124,30 @@ class JudgeService(JudgeServiceServicer):
         """Put the champion's predecessor back. Raises Refused if another champion reigns than expected."""
         roll_back = RollBack(expected_champion_id=request.expected_champion_id, reason=request.reason)
         promotion_id = self._send(request, JudgingCommand(roll_back=roll_back), context)
-        key = f"{request.pipeline}/{promotion_id}"
-        # As above: the view of promotions may be behind that of states.
-        self._views.promotions.catch_up(time_left_s(context))
-        promotion = self._views.promotions.wait(lambda view: view.get(key), time_left_s(context))
-        return pb.RollbackResponse(promotion=promotion)
+        return pb.RollbackResponse(promotion=self._decided(request.pipeline, promotion_id, context))
+
+    def Promote(self, request: pb.PromoteRequest, context: grpc.ServicerContext) -> pb.PromoteResponse:
+        """Put a model on the throne by hand. Raises Refused as Rollback does, and for a model that is not there."""
+        if not request.model_id:
+            raise InvalidInput("model_id must be set", field="model_id")
+        promote = Promote(
+            model_id=request.model_id,
+            expected_champion_id=request.expected_champion_id,
+            reason=request.reason,
+        )
+        promotion_id = self._send(request, JudgingCommand(promote=promote), context)
+        return pb.PromoteResponse(promotion=self._decided(request.pipeline, promotion_id, context))
+
+    def GetLeaderboard(
+        self, request: pb.GetLeaderboardRequest, context: grpc.ServicerContext
+    ) -> pb.GetLeaderboardResponse:
+        """Every model that was evaluated, strongest first."""
+        del context
+        must_run(request.pipeline, self._pipelines)
+        prefix = f"{request.pipeline}/"
+        evaluations = [evaluation for _, evaluation in self._views.evaluations.under(prefix)]
+        decisions = [promotion for _, promotion in self._views.promotions.under(prefix)]
+        return leaderboard.of(evaluations, sorted(decisions, key=lambda promotion: promotion.sequence))
 
     def ComparePairs(
         self, requests: Iterator[pb.ComparePairsRequest], context: grpc.ServicerContext
@@ -127,9 +155,16 @@ class JudgeService(JudgeServiceServicer):
         """Compare pairs in both orders, so many at once as keep the engine full."""
         return self._comparer.answers(requests, partial(time_left_s, context))
 
+    def _decided(self, pipeline: str, promotion_id: str, context: grpc.ServicerContext) -> Promotion:
+        """A decision that the owner says it made; the view of promotions may be behind that of states."""
+        self._views.promotions.catch_up(time_left_s(context))
+        return self._views.promotions.wait(
+            lambda view: view.get(f"{pipeline}/{promotion_id}"), time_left_s(context)
+        )
+
     def _send(
         self,
-        request: pb.CreateEvaluationRequest | pb.RollbackRequest,
+        request: pb.CreateEvaluationRequest | pb.PromoteRequest | pb.RollbackRequest,
         command: JudgingCommand,
         context: grpc.ServicerContext,
     ) -> str:

@@ -15,6 +15,9 @@ class JudgeSettings:
 
     engine_url: str
     """vllm:PATH-OR-HUB-ID, hf:PATH, or openai:http://HOST:PORT/v1?model=NAME."""
+    panel_urls: tuple[str, ...] = ()
+    """Engines that judge beside it: what counts is the mean of those that pass their calibration. An endpoint may name
+    its model's family: openai:http://HOST:PORT/v1?model=NAME&family=qwen2."""
     weights_engine: str = "vllm"
     """Kind of engine that is opened for models which the judge's engine does not serve: vllm or hf."""
     cache_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "longstream-judge")

@@ -8,11 +8,15 @@ from dataclasses import dataclass, field
 from longstream.llm.types import Adapter, EngineIdentity, LanguageModel, Sampling
 from longstream.template import DEFAULT_TEMPLATE
 from longstream_judge.asking import Patience
-from longstream_judge.calibration import Known, KnownPair
-from longstream_judge.comparison import Comparison
-from longstream_judge.gate import Evidence, Policy, Verdict
+from longstream_judge.calibration import Calibration, Known, KnownPair
+from longstream_judge.comparison import Comparison, Pair
+from longstream_judge.drift import Drift
+from longstream_judge.gate import Evidence, Verdict
 from longstream_judge.heldout import HeldoutRow
 from longstream_judge.intervals import Bootstrap
+from longstream_judge.planning import Plan
+from longstream_judge.policy import Policy
+from longstream_judge.winrate import WinRate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,8 @@ class Example:
     instruction: str
     input: str = ""
     response: str = ""
+    slice: str = ""
+    """Part of the prompts that it belongs to, such as its source."""
 
     @property
     def question(self) -> str:
@@ -40,11 +46,22 @@ class Contestant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """Everybody in an evaluation. judge None: nothing is compared; only held-out text can decide."""
+    """Everybody in an evaluation. judges: a panel; nobody: nothing is compared, and only held-out text can decide."""
 
-    judge: LanguageModel | None
+    judges: tuple[LanguageModel, ...]
     candidate: Contestant
     champion: Contestant
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canary:
+    """A pair that the same judges saw before: one that has changed shows it.
+
+    preferences: what each judge of the panel had then, in its order; None for one without a verdict.
+    """
+
+    pair: Pair
+    preferences: tuple[float | None, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +79,17 @@ class EvaluationSpec:
     seed: int = 0
     anchors: int = 0
     """Prompts that the champion answers at length and briefly besides, to tell what length does to the judge."""
+    way: str = "soft"
+    """To a verdict."""
+    level: float = 0.025
+    """Chance that a model no better passes, one-sided."""
+    spread: float | None = None
+    """Standard deviation of preferences in the evaluation before, for the plan."""
+    canaries: Sequence[Canary] = ()
+    contaminated: int = 0
+    """Prompts left out because the training rows share a run of words with them."""
+    notes: tuple[str, ...] = ()
+    objections: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +110,8 @@ class ComparedRow:
     candidate: Answer
     champion: Answer
     comparison: Comparison
+    members: tuple[Comparison, ...] = ()
+    """What each judge of a panel said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,18 +123,44 @@ class CalibratedRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemberReport:
+    """One judge of a panel: who it is, whether it was believed, and what it said by itself of the comparisons."""
+
+    judge: EngineIdentity
+    calibration: Calibration
+    win_rate: WinRate | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult:
     """The verdict with all that led to it.
 
-    heldout_lost: documents that were not scored by both contestants, by reason. judge: None if nobody judged.
+    heldout_lost: documents that were not scored by both contestants, by reason. judges: those whose verdicts counted.
+    anchors: the champion's longer and shorter answers, as the candidate, against its plain ones. looks: how often the
+    comparisons were looked at. stopped: why before their end; empty: they were all made, or none was begun.
     """
 
     verdict: Verdict
     evidence: Evidence
-    compared: Sequence[ComparedRow]
-    anchors: Sequence[ComparedRow]
-    """The champion's longer and shorter answers, as the candidate, against its plain ones."""
-    calibrated: Sequence[CalibratedRow]
-    heldout: Sequence[HeldoutRow]
-    heldout_lost: Mapping[str, int]
-    judge: EngineIdentity | None
+    plan: Plan
+    compared: Sequence[ComparedRow] = ()
+    anchors: Sequence[ComparedRow] = ()
+    calibrated: Sequence[CalibratedRow] = ()
+    heldout: Sequence[HeldoutRow] = ()
+    heldout_lost: Mapping[str, int] = field(default_factory=dict)
+    members: Sequence[MemberReport] = ()
+    drift: Drift | None = None
+    canaries: Sequence[Canary] = ()
+    """Pairs of this evaluation that later ones may show the same judges again."""
+    contaminated: int = 0
+    looks: int = 0
+    stopped: str = ""
+    prompt_revision: str = ""
+    """Of the judges' wording."""
+
+    @property
+    def judges(self) -> tuple[EngineIdentity, ...]:
+        """Those whose verdicts counted."""
+        return tuple(member.judge for member in self.members if member.calibration.passed) or tuple(
+            member.judge for member in self.members
+        )

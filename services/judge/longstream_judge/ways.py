@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from longstream.errors import InvalidInput
 from longstream.llm.types import LanguageModel
-from longstream_judge.comparison import LABELS, TIE, Comparison, Pair, prompt_revision, prompts_for, verdict
+from longstream_judge.comparison import (
+    LABELS,
+    MAX_LOST_MASS,
+    TIE,
+    Comparison,
+    Pair,
+    prompt_revision,
+    prompts_for,
+    verdict,
+)
 from longstream_judge.reasoned import ReasonedWay
 from longstream_judge.scores import ScoresWay
 
 
 class Way(Protocol):
     """How a judge is asked about a pair, in both orders."""
+
+    @property
+    def calls(self) -> int:
+        """Requests to the judge for one order."""
+
+    @property
+    def most_tokens(self) -> int:
+        """What the judge writes at most for one order."""
 
     @property
     def revision(self) -> str:
@@ -27,7 +45,9 @@ class Way(Protocol):
 class SoftWay:
     """One token in each order. max_lost_mass: above it an order says nothing."""
 
-    max_lost_mass: float = 0.99
+    max_lost_mass: float = MAX_LOST_MASS
+    calls: int = 1
+    most_tokens: int = 1
 
     @property
     def revision(self) -> str:
@@ -40,19 +60,19 @@ class SoftWay:
         return verdict(forward, swapped, max_lost_mass=self.max_lost_mass)
 
 
-WAYS: dict[str, Way] = {
-    "soft": SoftWay(),
-    "reasoned": ReasonedWay(),
-    "scores": ScoresWay(),
-    "strict-scores": ScoresWay(strict=True),
+WAYS: dict[str, Callable[[float], Way]] = {
+    "soft": SoftWay,
+    "reasoned": ReasonedWay,
+    "scores": lambda _: ScoresWay(),
+    "strict-scores": lambda _: ScoresWay(strict=True),
 }
 
 
-def way_named(name: str) -> Way:
-    """Raises InvalidInput with the names that there are."""
+def way_named(name: str, max_lost_mass: float = MAX_LOST_MASS) -> Way:
+    """Raises InvalidInput with the names that there are. max_lost_mass: above it an order says nothing."""
     if name not in WAYS:
         raise InvalidInput(f"there is no way {name} to a verdict; there are {', '.join(WAYS)}", field="way")
-    return WAYS[name]
+    return WAYS[name](max_lost_mass)
 
 
 def compared(way: Way, model: LanguageModel, pair: Pair, timeout_s: float) -> Comparison:

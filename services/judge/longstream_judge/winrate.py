@@ -31,6 +31,8 @@ class Row:
     comparison: Comparison
     candidate_characters: int
     champion_characters: int
+    slice: str = ""
+    """Part of the prompts that it belongs to, such as a source; empty: none."""
 
     @property
     def difference(self) -> int:
@@ -70,6 +72,8 @@ class WinRate:
     controlled: Interval | None = None
     entangled: bool = False
     """Whether length and quality cannot be told apart; then `controlled` is None."""
+    slices: Mapping[str, Interval] = field(default_factory=dict)
+    """The rate of each part of the prompts."""
     lost: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -103,12 +107,22 @@ def win_rate(rows: Iterable[Row], settings: Bootstrap | None = None, anchors: It
         length=_length_view(read, settings),
         controlled=None if fitted is None or entangled else _controlled(fitted, settings),
         entangled=entangled,
+        slices=_slices(read, settings),
         lost=dict(sorted(Counter(_failures(rows)).items())),
     )
 
 
 def _rate(read: Sequence[tuple[Row, float]], settings: Bootstrap) -> Interval | None:
     return bootstrap_mean([(row.instruction_id, preference) for row, preference in read], settings)
+
+
+def _slices(read: Sequence[tuple[Row, float]], settings: Bootstrap) -> dict[str, Interval]:
+    parts: dict[str, list[tuple[Row, float]]] = defaultdict(list)
+    for item in read:
+        if item[0].slice:
+            parts[item[0].slice].append(item)
+    rates = {name: _rate(parts[name], settings) for name in sorted(parts)}
+    return {name: rate for name, rate in rates.items() if rate is not None}
 
 
 def _length_view(read: Sequence[tuple[Row, float]], settings: Bootstrap) -> LengthView:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import pytest
 
 from longstream.v1 import judge_pb2
-from longstream.v1.records_pb2 import Evaluation, Model, Promotion, Release, TrainingJob
+from longstream.v1.records_pb2 import Evaluation, Interval, Model, Promotion, Release, TrainingJob
 from tests.support.local_suite import LocalSuite
 from tests.support.shell import Shell
 
@@ -100,6 +103,46 @@ def test_a_rollback_expects_the_champion_of_this_moment(suite: LocalSuite, shell
     assert shell("rollback", "--reason", "it repeats itself") == 0
     assert "m1 rolled back\n      it repeats itself" in shell.out
     assert suite.judge.requests[0].expected_champion_id == "m1"
+
+
+def test_a_model_is_promoted_by_hand_over_the_champion_of_this_moment(
+    suite: LocalSuite, shell: Shell
+) -> None:
+    suite.judge.reign = judge_pb2.GetChampionResponse(champion=Model(id="m1"))
+    assert shell("promote", "m2", "--reason", "the judge was away") == 0
+    assert "m2 promoted\n      the judge was away" in shell.out
+    assert shell("promote", "m3", "--reason", "x", "--expected", "m0") == 0
+    asked = [(request.model_id, request.expected_champion_id) for request in suite.judge.requests]
+    assert asked == [("m2", "m1"), ("m3", "m0")]
+
+
+def test_the_leaderboard_is_told_and_written_as_table_and_page(
+    suite: LocalSuite, shell: Shell, tmp_path: Path
+) -> None:
+    rate = Interval(mean=0.625, low=0.55, high=0.7, confidence=0.95, n=80, error=0.04)
+    even = Interval(mean=0.5, low=0.5, high=0.5, confidence=0.95, n=80)
+    suite.judge.board = judge_pb2.GetLeaderboardResponse(
+        standings=[
+            judge_pb2.Standing(
+                model_id="=m<1>",
+                place="PLACE_CHAMPION",
+                win_rate=rate,
+                length_controlled=rate,
+                bits_per_byte=1.25,
+            ),
+            judge_pb2.Standing(place="PLACE_BASE", win_rate=even),
+        ]
+    )
+    table, page = tmp_path / "board.csv", tmp_path / "board.html"
+    assert shell("leaderboard", "--csv", str(table), "--html", str(page)) == 0
+    assert shell.out.splitlines()[1].split()[:6] == ["=m<1>", "champion", "62.5", "55.0", "to", "70.0"]
+    with table.open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["model"], first["win_rate"], first["length_controlled_low"]) == ("'=m<1>", "0.625", "0.55")
+    assert (second["model"], second["place"], second["length_controlled"]) == ("base model", "base", "")
+    written = page.read_text()
+    assert "=m&lt;1&gt;: 62.5 % (55.0 to 70.0)" in written
+    assert "<m" not in written.replace("<meta", "").replace("<main", "")
 
 
 def test_the_base_model_cannot_be_rolled_back(suite: LocalSuite, shell: Shell) -> None:
