@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -77,20 +77,34 @@ def engine(args: argparse.Namespace, remembered: Remembered, prefix: str) -> Ite
     if args.cache is None and args.output == STDOUT:
         raise InvalidInput("--output - needs --cache FILE, to keep replies in", field="--cache")
     path = args.cache or Path(f"{args.output}.replies")
-    asked = open_model(_url(args.model), load(EngineOptions, prefix, os.environ))
+    adapters = int(getattr(args, "adapter", None) is not None)
+    with remembering(args.model, path, remembered, prefix, adapters) as (model, store):
+        yield model
+    if args.cache is None:
+        store.remove()
+
+
+@contextmanager
+def remembering(
+    name: str, path: Path, remembered: Remembered, prefix: str, adapters: int = 0
+) -> Iterator[tuple[LanguageModel, ReplyStore]]:
+    """A model by folder, hub id or URL, ready, and the replies that it leaves in the file; closed with the block.
+
+    adapters: that it is to hold.
+    """
+    options = load(EngineOptions, prefix, os.environ)
+    asked = open_model(_url(name), replace(options, max_adapters=max(adapters, options.max_adapters)))
     store = ReplyStore(path, _STORE_BYTES)  # only now: a model that is refused leaves no file behind
     model = RememberingModel(asked, store, remembered.add, trusted=True)
     try:
         _wait(model)
-        yield model
+        yield model, store
     except BaseException:
         model.close()
         if not isinstance(sys.exc_info()[1], InvalidInput):
             print(f"stopped; the same command goes on from what is in {path}", file=sys.stderr)
         raise
     model.close()
-    if args.cache is None:
-        store.remove()
 
 
 def steadily(model: LanguageModel, do: Callable[[], Done]) -> Done:

@@ -33,11 +33,14 @@ class Questions:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """One model's answers. name: the generator that they name, else the file's."""
+    """One model's answers. name: the generator that they name, else the file's. bits: what it needs for the prompts'
+    own answers, by id, where it was asked.
+    """
 
     name: str
     by_id: Mapping[str, str]
     by_text: Mapping[str, str]
+    bits: Mapping[str, float] = field(default_factory=dict)
 
     def to(self, example: Example) -> str | None:
         """The answer to a prompt: by its id, else by its text; None if there is none."""
@@ -54,7 +57,7 @@ def read_questions(paths: Sequence[Path], *, keep_repeated: bool = False) -> Que
     seen: set[str] = set()
     repeated: Counter[str] = Counter()
     for path in paths:
-        for number, row in _rows(path):
+        for number, row in json_rows(path):
             example = _example(path, number, row)
             if len(paths) > 1:
                 example = replace(example, id=f"{path.stem}/{example.id}")
@@ -72,12 +75,22 @@ def read_questions(paths: Sequence[Path], *, keep_repeated: bool = False) -> Que
     return Questions(tuple(found), dict(repeated))
 
 
+def read_references(path: Path) -> list[Example]:
+    """Prompts of a file that come with a person's answer. Raises NotFound, InvalidInput, where one has none."""
+    answered = read_answers(path)
+    examples = read_questions([path]).examples
+    return [replace(example, response=answered.to(example) or "") for example in examples]
+
+
 def read_answers(path: Path) -> Answers:
     """One model's answers of a file. Raises NotFound, InvalidInput, which names a prompt that is answered twice."""
     by_id: dict[str, str] = {}
     by_text: dict[str, str] = {}
+    bits: dict[str, float] = {}
     names: Counter[str] = Counter()
-    for number, row in _rows(path):
+    for number, row in json_rows(path):
+        if row.get("failure"):
+            continue  # no answer, as `longstream answer` says
         text = _answer(path, number, row)
         if row.get("generator"):
             names[str(row["generator"])] += 1
@@ -88,11 +101,13 @@ def read_answers(path: Path) -> Answers:
         for key, table in ((name, by_id), (_bare(question), by_text)):
             if key and table.setdefault(key, text) != text:
                 raise InvalidInput(f"{path}:{number} answers {key[:80]!r} a second time, otherwise")
-    return Answers(names.most_common(1)[0][0] if names else path.stem, by_id, by_text)
+        if name is not None and isinstance(row.get("reference_bits"), int | float):
+            bits[name] = float(row["reference_bits"])
+    return Answers(names.most_common(1)[0][0] if names else path.stem, by_id, by_text, bits)
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Objects of JSON lines or of one JSON list, with their numbers."""
+def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Objects of JSON lines or of one JSON list, with their numbers. Raises NotFound, InvalidInput."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

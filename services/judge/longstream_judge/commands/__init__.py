@@ -1,14 +1,17 @@
-"""What the judge adds to `longstream`: verdicts on answers of files, win rates and comparisons."""
+"""What the judge adds to `longstream`: answers of files, verdicts on them, win rates, comparisons, text metrics."""
 
 from __future__ import annotations
 
 import argparse
 
-from longstream_judge.commands import compare, judge, winrate
+from longstream_judge.commands import agreement, answer, compare, evaluate, judge, winrate
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the commands."""
+    answer.register(subparsers)
     judge.register(subparsers)
     winrate.register(subparsers)
     compare.register(subparsers)
+    agreement.register(subparsers)
+    evaluate.register(subparsers)

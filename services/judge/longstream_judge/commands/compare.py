@@ -9,8 +9,8 @@ from typing import Any
 
 from longstream.errors import InvalidInput
 from longstream_judge.commands.reckoning import add_reckoning, percent, reckoning_of
+from longstream_judge.gathering import gathered
 from longstream_judge.paired import Difference
-from longstream_judge.preferences import read_preferences
 from longstream_judge.promoting import Lead, Threshold, lead
 
 
@@ -19,7 +19,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     words = "the paired difference of two models over one baseline, with interval and p-value"
     parser = subparsers.add_parser("compare", help=words, description=words.capitalize() + ".")
     parser.add_argument(
-        "one", metavar="A", help="preferences of the first model: FILE.jsonl or FILE.npz:MODEL"
+        "one", metavar="A", help="preferences of the first model, as `longstream winrate` takes them"
     )
     parser.add_argument("other", metavar="B", help="preferences of the second one, over the same baseline")
     parser.add_argument(
@@ -35,7 +35,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def _run(args: argparse.Namespace) -> int:
     if not 0 < args.alpha < 1:
         raise InvalidInput("--alpha lies between 0 and 1", field="--alpha")
-    one, other = read_preferences(args.one), read_preferences(args.other)
+    one, other = gathered(args.one), gathered(args.other)
     enough = Threshold(margin=args.margin / 100, alpha=args.alpha)
     found = lead(one, other, reckoning_of(args, [one, other]), enough)
     print(json.dumps(_told(found)) if args.json else _text(one.name, other.name, found))

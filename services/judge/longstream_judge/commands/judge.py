@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -13,18 +13,22 @@ from typing import Any
 
 from longstream.commands.account import Account
 from longstream.commands.engine import add_engine, engine, steadily
-from longstream.commands.outputs import line, opened, tell
+from longstream.commands.outputs import opened, tell
 from longstream.commands.terminal import TerminalLine
 from longstream.commands.together import in_order
 from longstream.errors import InvalidInput, SuiteError
 from longstream.llm.types import EngineIdentity, LanguageModel
-from longstream_judge.comparison import Comparison, Pair, lost
+from longstream_judge.comparison import Comparison, Pair, lost, prompts_for
+from longstream_judge.formats import FORMATS, verdict_row, written
+from longstream_judge.planning import POWER, SPREAD, detectable
 from longstream_judge.questions import Answers, Questions, read_answers, read_questions
 from longstream_judge.spec import Example
 from longstream_judge.style import marks
 from longstream_judge.ways import WAYS, Way, compared, way_named
 
 JUDGED = "judged"
+_LEVEL = 0.025
+"""One-sided, of what is told of a run's power."""
 ENGINE_PREFIX = "JUDGE_ENGINE_"
 """The engine's knobs are those of the service, from the same variables."""
 _EPILOG = """\
@@ -62,6 +66,10 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         choices=list(WAYS),
         help="to the verdict: one token, the same after short reasons, or scores from 1 to 10 (%(default)s)",
     )
+    option("--format", default=FORMATS[0], choices=FORMATS, help="of the output (%(default)s)")
+    option(
+        "--plan", action="store_true", help="tell what would be asked, and what it could find; ask nothing"
+    )
     option(
         "--keep-repeated", action="store_true", help="judge a text that comes twice among the prompts twice"
     )
@@ -76,9 +84,13 @@ def run(args: argparse.Namespace) -> int:
     work = _Work(way_named(args.way), *sides, args.timeout)
     account, terminal = Account(JUDGED), TerminalLine(sys.stderr)
     with engine(args, account.remembered, ENGINE_PREFIX) as model, ExitStack() as files:
-        output = opened(args, files)
+        print(work.plan(model, questions.examples), file=sys.stderr)
+        if args.plan:
+            return 0
+        put = files.enter_context(written(args.format, opened(args, files)))
         for example, found in _judged(model, questions, work, args.in_flight):
-            output.write(line(work.fields(example, found, model.identity)))
+            row = work.fields(example, found, model.identity)
+            put(verdict_row(args.format, row, work.pair(example)))
             account.count(found.failure or JUDGED)
             terminal.show(account.line)
         terminal.clear()
@@ -118,9 +130,25 @@ class _Work:
                 raise  # the model, and so every pair
             return lost(f"judge_{error.reason}")
 
+    def pair(self, example: Example) -> tuple[str, str]:
+        """Both answers; empty where there is none."""
+        return self.candidate.to(example) or "", self.baseline.to(example) or ""
+
+    def plan(self, model: LanguageModel, examples: Sequence[Example]) -> str:
+        """What judging takes at most and can find, in words."""
+        frame = model.count_tokens(prompts_for(Pair(id="", question="", candidate="", champion=""))[0].text)
+        texts = ["\n".join((one.question, *pair)) for one in examples if all(pair := self.pair(one))]
+        orders, calls = 2 * len(texts), 2 * self.way.calls * len(texts)
+        read = 2 * self.way.calls * (sum(map(model.count_tokens, texts)) + frame * len(texts))
+        lead = 100 * detectable(len(texts), _LEVEL, SPREAD)
+        return (
+            f"{len(texts)} pairs in both orders: {calls} requests, {read + orders * self.way.most_tokens:,} tokens at "
+            f"most; a lead of {lead:.1f} points is found {POWER:.0%} of the time at an error of {100 * _LEVEL:g} %"
+        )
+
     def fields(self, example: Example, found: Comparison, judge: EngineIdentity) -> dict[str, Any]:
         """A line of the output."""
-        mine, theirs = self.candidate.to(example) or "", self.baseline.to(example) or ""
+        mine, theirs = self.pair(example)
         fields: dict[str, Any] = {
             "instruction_id": example.id,
             "instruction": example.question,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from pathlib import Path
 from typing import Any
 
 from longstream.errors import InvalidInput
+from longstream.report.board import Line, as_csv, as_page
+from longstream.v1.records_pb2 import Interval
 from longstream_judge.commands.reckoning import add_reckoning, percent, reckoning_of
-from longstream_judge.preferences import read_preferences
+from longstream_judge.gathering import gathered
 from longstream_judge.scorecard import Scorecard, scorecard
 
 _HEADS = ("MODEL", "N", "WIN RATE", "SE", "LC", "LC INTERVAL", "SLOT GAP", "FLIPS", "FLAGS")
@@ -23,7 +26,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         nargs="+",
         required=True,
         metavar="FILE",
-        help="of `longstream judge` (.jsonl), or arrays and a model's name (.npz:MODEL)",
+        help="of `longstream judge` (.jsonl), arrays and a model's name (.npz:MODEL), a panel's (A.jsonl+B.jsonl), or "
+        "two logs of samples (lm-eval:OURS,THEIRS)",
     )
     parser.add_argument(
         "--bootstrap",
@@ -32,6 +36,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="draws for the length-controlled rate's interval; 0 for none (%(default)s)",
     )
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the leaderboard as a table besides")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page with its plots besides")
     add_reckoning(parser)
     parser.set_defaults(run=_run)
 
@@ -41,15 +47,36 @@ def _run(args: argparse.Namespace) -> int:
         raise InvalidInput(
             "--bootstrap needs 40 draws for a 95 % interval, or 0 for none", field="--bootstrap"
         )
-    runs = [read_preferences(named) for named in args.preferences]
+    runs = [gathered(named) for named in args.preferences]
     how = reckoning_of(args, runs, args.bootstrap)
     cards = sorted((scorecard(run, how) for run in runs), key=lambda card: -card.controlled.rate)
+    board = [_line(card) for card in cards]
+    if args.csv is not None:
+        args.csv.write_text(as_csv(board), encoding="utf-8")
+    if args.html is not None:
+        args.html.write_text(as_page("Win rates over one baseline", board), encoding="utf-8")
     if args.json:
         for card in cards:
             print(json.dumps(told(card)))
     else:
         print(_table(cards))
     return 0
+
+
+def _line(card: Scorecard) -> Line:
+    drawn = card.lc_interval
+    fair = None if drawn is None else _interval(card.controlled.rate, drawn, card.controlled.n)
+    return Line(
+        name=card.name,
+        win_rate=_interval(card.win_rate, (card.interval.low, card.interval.high), card.n),
+        length_controlled=fair,
+        n=card.n,
+        notes=[*card.flags.values(), f"controls {card.controlled.controls}", *card.judges],
+    )
+
+
+def _interval(mean: float, bounds: tuple[float, float], n: int) -> Interval:
+    return Interval(mean=mean, low=bounds[0], high=bounds[1], confidence=0.95, n=n)
 
 
 def told(card: Scorecard) -> dict[str, Any]:

@@ -1,0 +1,224 @@
+"""`longstream answer` and `evaluate` over an endpoint and real models: prompts become answers and tables."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from longstream.cli import main
+from tests.support.killing import killed_until_done
+from tests.support.standin import Server
+from tests.support.tinymodel import make_tiny_adapter, make_tiny_llama, make_tiny_t5
+
+PEOPLE = {
+    "recipes": ["Boil the rice.", "Fry an egg.", "Cut the leeks."],
+    "stories": ["The harbour slept.", "A mill stood by the river.", "Nobody came."],
+}
+
+
+def write(path: Path, rows: list[Any]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server(0)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def url(server: Server) -> str:
+    return f"openai:http://127.0.0.1:{server.server_port}/v1?model=standin"
+
+
+def prompts(folder: Path, name: str = "recipes") -> Path:
+    rows = [
+        {"id": str(n), "instruction": f"{name} {n}", "output": text}
+        for n, text in enumerate(PEOPLE[name], start=81)
+    ]
+    return write(folder / f"{name}.jsonl", rows)
+
+
+def test_answers_are_written_in_every_form_that_judges_read(server: Server, tmp_path: Path) -> None:
+    given = prompts(tmp_path)
+    for form in ("longstream", "alpaca-eval", "mt-bench"):
+        words = [
+            "answer",
+            "--prompts",
+            str(given),
+            "--model",
+            url(server),
+            "--name",
+            "ours",
+            "--format",
+            form,
+        ]
+        assert main([*words, "--max-tokens", "9", "--output", str(tmp_path / form)]) == 0
+    own = read(tmp_path / "longstream")
+    assert [row["id"] for row in own] == ["81", "82", "83"]
+    assert all(row["completion_tokens"] <= 9 and row["generator"] == "ours" for row in own)
+    listed = json.loads((tmp_path / "alpaca-eval").read_text())
+    assert [row["output"] for row in listed] == [row["output"] for row in own]
+    assert set(listed[0]) == {"instruction", "output", "generator", "dataset"}
+    bench = read(tmp_path / "mt-bench")
+    assert (bench[0]["question_id"], bench[0]["model_id"]) == (81, "ours")
+    assert bench[0]["choices"][0]["turns"] == [own[0]["output"]]
+    # Each form is read back as the same answers.
+    sides = ["--candidate", str(tmp_path / "mt-bench"), "--baseline", str(tmp_path / "alpaca-eval")]
+    words = ["judge", "--prompts", str(given), *sides, "--model", url(server)]
+    assert main([*words, "--output", str(tmp_path / "v")]) == 0
+    assert {row["preference"] for row in read(tmp_path / "v")} == {0.5}
+
+
+def test_verdicts_are_written_as_other_tools_have_them(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = prompts(tmp_path)
+    mine = write(
+        tmp_path / "mine", [{"id": str(n), "output": "long " * n, "generator": "m"} for n in (81, 82)]
+    )
+    theirs = write(
+        tmp_path / "theirs", [{"id": str(n), "output": "short", "generator": "t"} for n in (81, 82, 83)]
+    )
+    words = ["judge", "--prompts", str(given), "--candidate", str(mine), "--baseline", str(theirs)]
+    words += ["--model", url(server)]
+    assert main([*words, "--output", str(tmp_path / "own")]) == 0
+    assert "2 pairs in both orders: 4 requests" in capsys.readouterr().err
+    assert main([*words, "--format", "alpaca-eval", "--output", str(tmp_path / "a")]) == 0
+    assert main([*words, "--format", "mt-bench", "--output", str(tmp_path / "m")]) == 0
+    own, listed, bench = (
+        read(tmp_path / "own"),
+        json.loads((tmp_path / "a").read_text()),
+        read(tmp_path / "m"),
+    )
+    assert listed[0]["preference"] == 1 + own[0]["preference"]
+    assert (listed[0]["output_2"], listed[0]["generator_1"]) == ("long " * 81, "t")
+    assert listed[2]["preference"] is None
+    assert bench[0]["g1_winner"] == ("model_1" if own[0]["forward"] > 0.5 else "model_2")
+    assert (bench[0]["question_id"], bench[2]["g1_winner"], bench[0]["turn"]) == (81, "error", 1)
+
+
+def test_a_plan_asks_nothing(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given, answers = prompts(tmp_path), write(tmp_path / "a", [{"id": "81", "output": "x"}])
+    words = [
+        "judge",
+        "--prompts",
+        str(given),
+        "--candidate",
+        str(answers),
+        "--baseline",
+        str(answers),
+        "--plan",
+    ]
+    assert main([*words, "--model", url(server), "--output", str(tmp_path / "v")]) == 0
+    assert "1 pairs in both orders: 2 requests" in capsys.readouterr().err
+    assert server.asked == 0
+    assert not (tmp_path / "v").exists()
+
+
+def test_a_run_that_is_killed_asks_for_no_answer_twice(server: Server, tmp_path: Path) -> None:
+    server.latency_s = 0.03
+    given = write(tmp_path / "p", [{"id": str(n), "instruction": f"Say {n}."} for n in range(120)])
+    output = tmp_path / "answers"
+    words = ["answer", "--prompts", str(given), "--model", url(server), "--in-flight", "4", "--json"]
+    told = killed_until_done([*words, "--output", str(output)], output, server, every=40)
+    assert told["outcomes"] == {"answered": 120}
+    assert server.asked <= 120 + 3 * 4
+    assert [row["id"] for row in read(output)] == [str(n) for n in range(120)]
+
+
+def test_files_of_answers_become_longforms_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sets = [word for name in PEOPLE for word in ("--set", f"{name}={prompts(tmp_path, name)}")]
+    files = {}
+    for model, change in (("echo", str), ("loud", str.upper), ("cut", lambda text: text.split()[0])):
+        rows = [
+            {"instruction": f"{name} {n}", "output": change(text)}
+            for name, texts in PEOPLE.items()
+            for n, text in enumerate(texts, start=81)
+        ]
+        files[model] = write(tmp_path / f"{model}.jsonl", rows[:-1] if model == "cut" else rows)
+    given = [word for model, path in files.items() for word in ("--answers", f"{model}={path}")]
+    assert main(["evaluate", *sets, *given, "--metric", "rouge_l,bleu"]) == 0
+    text = capsys.readouterr().out
+    table = {line.split()[0]: line.split() for line in text.split("\n\n")[0].splitlines()}
+    assert table["rouge-l"] == ["rouge-l", "all", "recipes", "stories"]
+    assert table["echo"][1] == table["loud"][1] == "100.0"
+    assert float(table["cut"][1]) < 60
+    assert "stories: 1 prompts left out, which not every model answered" in text
+    assert main(["evaluate", *sets, *given, "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(rows) == 3 * 2 * 9
+    bleu = next(
+        row for row in rows if (row["model"], row["set"], row["figure"]) == ("echo", "recipes", "bleu")
+    )
+    assert (bleu["value"], bleu["n"], bleu["language"]) == (pytest.approx(100.0), 3, "en")
+    assert "version:" in bleu["signature"]
+
+
+def test_models_answer_one_after_the_other_by_their_own_kind_of_engine(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A decoder with and without an adapter, and a T5; each says how likely people's answers are to it."""
+    llama, t5 = make_tiny_llama(tmp_path / "llama"), make_tiny_t5(tmp_path / "t5")
+    adapter = make_tiny_adapter(llama, tmp_path / "adapter")
+    sets = [word for name in PEOPLE for word in ("--set", f"{name}={prompts(tmp_path, name)}")]
+    models = [("base", f"hf:{llama}"), ("tuned", f"hf:{llama}"), ("t5", f"hf:{t5}")]
+    words = ["evaluate", *sets, *(word for name, place in models for word in ("--model", f"{name}={place}"))]
+    words += [
+        "--adapter",
+        f"tuned={adapter}",
+        "--max-tokens",
+        "4",
+        "--min-tokens",
+        "2",
+        "--template",
+        "plain",
+    ]
+    assert main([*words, "--output", str(tmp_path / "out"), "--json"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    bits = {(row["model"], row["set"]): row["value"] for row in rows if row["figure"] == "bits_per_byte"}
+    assert len(bits) == 6
+    assert all(value > 0 for value in bits.values())
+    assert bits["base", "recipes"] != bits["tuned", "recipes"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        f"{name}.{one}.jsonl" for name, _ in models for one in PEOPLE
+    )
+    assert all(2 <= row["completion_tokens"] <= 4 for row in read(tmp_path / "out" / "base.recipes.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--answers", "m"], "--answers wants NAME=FILE"),
+        ([], "give --answers MODEL=FILE"),
+        (["--model", "m=x"], "--model needs --output FOLDER"),
+        (["--adapter", "m=x", "--answers", "m={a}"], "--adapter names m"),
+        (["--answers", "a/b={a}"], "has no /"),
+        (["--answers", "m={a}", "--metric", "nist"], "no figure nist"),
+        (
+            ["--answers", "m={ids}", "--set", "again={p}"],
+            "several sets have the same ids, and ids names",
+        ),
+    ],
+)
+def test_a_wrong_wish_is_refused_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    given = prompts(tmp_path)
+    answers = write(tmp_path / "a.jsonl", [{"instruction": "recipes 81", "output": "x"}])
+    ids = write(tmp_path / "ids.jsonl", [{"id": "81", "output": "x"}])
+    filled = [word.format(a=answers, p=given, ids=ids) for word in words]
+    assert main(["evaluate", "--set", f"recipes={given}", *filled]) == 2
+    assert said in capsys.readouterr().err
