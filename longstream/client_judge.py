@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from longstream.calls import PAGE_SIZE, Patience, ask, exchange, fresh_id, pages
+from longstream.calls import PAGE_SIZE, Patience, ask, exchange, follow, fresh_id, pages
 from longstream.v1 import judge_pb2
 from longstream.v1.records_pb2 import Evaluation, Promotion
 
@@ -40,6 +40,22 @@ class JudgeCalls:
             return self._ask(self._judge.ListEvaluations, request, judge_pb2.ListEvaluationsResponse)
 
         return (evaluation for part in pages(page) for evaluation in part.evaluations)
+
+    def watch_evaluation(
+        self, pipeline: str, evaluation_id: str, timeout_s: float | None = None
+    ) -> Iterator[Evaluation]:
+        """The evaluation as it stands and each change of it, until it has ended. Raises NotFound, DeadlineExceeded."""
+        request = judge_pb2.WatchEvaluationRequest(pipeline=pipeline, evaluation_id=evaluation_id)
+        told: Evaluation | None = None
+
+        def opened(stream_s: float) -> Any:
+            return self._judge.WatchEvaluation(request, timeout=stream_s)
+
+        for message in follow(opened, self._patience, timeout_s, ends=True):
+            # A stream that was opened anew begins with what was told before.
+            if message.evaluation != told:
+                told = message.evaluation
+                yield message.evaluation
 
     def champion(self, pipeline: str) -> judge_pb2.GetChampionResponse:
         """Who reigns (no champion set: the base model) and the decisions that led there, newest first."""

@@ -38,6 +38,8 @@ DOORS = {
     "bm25s": ["services/instructor/longstream_instructor/consistency.py"],
     "snowballstemmer": ["services/instructor/longstream_instructor/consistency.py"],
     "sklearn": ["services/curator/longstream_curator/diverse/*"],
+    "nltk": ["services/judge/longstream_judge/textmetrics.py"],
+    "sacrebleu": ["services/judge/longstream_judge/textmetrics.py"],
     "matplotlib": [
         "services/curator/longstream_curator/files/plot.py",
         "services/trainer/longstream_trainer/curve.py",

@@ -118,6 +118,20 @@ class ListEvaluationsResponse(_message.Message):
     next_page_token: str
     def __init__(self, evaluations: _Optional[_Iterable[_Union[_records_pb2.Evaluation, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
+class WatchEvaluationRequest(_message.Message):
+    __slots__ = ("pipeline", "evaluation_id")
+    PIPELINE_FIELD_NUMBER: _ClassVar[int]
+    EVALUATION_ID_FIELD_NUMBER: _ClassVar[int]
+    pipeline: str
+    evaluation_id: str
+    def __init__(self, pipeline: _Optional[str] = ..., evaluation_id: _Optional[str] = ...) -> None: ...
+
+class WatchEvaluationResponse(_message.Message):
+    __slots__ = ("evaluation",)
+    EVALUATION_FIELD_NUMBER: _ClassVar[int]
+    evaluation: _records_pb2.Evaluation
+    def __init__(self, evaluation: _Optional[_Union[_records_pb2.Evaluation, _Mapping]] = ...) -> None: ...
+
 class GetChampionRequest(_message.Message):
     __slots__ = ("pipeline",)
     PIPELINE_FIELD_NUMBER: _ClassVar[int]

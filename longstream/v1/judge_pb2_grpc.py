@@ -50,6 +50,11 @@ class JudgeServiceStub(object):
                 request_serializer=longstream_dot_v1_dot_judge__pb2.ListEvaluationsRequest.SerializeToString,
                 response_deserializer=longstream_dot_v1_dot_judge__pb2.ListEvaluationsResponse.FromString,
                 _registered_method=True)
+        self.WatchEvaluation = channel.unary_stream(
+                '/longstream.v1.JudgeService/WatchEvaluation',
+                request_serializer=longstream_dot_v1_dot_judge__pb2.WatchEvaluationRequest.SerializeToString,
+                response_deserializer=longstream_dot_v1_dot_judge__pb2.WatchEvaluationResponse.FromString,
+                _registered_method=True)
         self.GetChampion = channel.unary_unary(
                 '/longstream.v1.JudgeService/GetChampion',
                 request_serializer=longstream_dot_v1_dot_judge__pb2.GetChampionRequest.SerializeToString,
@@ -96,6 +101,13 @@ class JudgeServiceServicer(object):
 
     def ListEvaluations(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchEvaluation(self, request, context):
+        """An evaluation as it stands, and each change of it until it has ended.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -153,6 +165,11 @@ def add_JudgeServiceServicer_to_server(servicer, server):
                     servicer.ListEvaluations,
                     request_deserializer=longstream_dot_v1_dot_judge__pb2.ListEvaluationsRequest.FromString,
                     response_serializer=longstream_dot_v1_dot_judge__pb2.ListEvaluationsResponse.SerializeToString,
+            ),
+            'WatchEvaluation': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEvaluation,
+                    request_deserializer=longstream_dot_v1_dot_judge__pb2.WatchEvaluationRequest.FromString,
+                    response_serializer=longstream_dot_v1_dot_judge__pb2.WatchEvaluationResponse.SerializeToString,
             ),
             'GetChampion': grpc.unary_unary_rpc_method_handler(
                     servicer.GetChampion,
@@ -262,6 +279,33 @@ class JudgeService(object):
             '/longstream.v1.JudgeService/ListEvaluations',
             longstream_dot_v1_dot_judge__pb2.ListEvaluationsRequest.SerializeToString,
             longstream_dot_v1_dot_judge__pb2.ListEvaluationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEvaluation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/longstream.v1.JudgeService/WatchEvaluation',
+            longstream_dot_v1_dot_judge__pb2.WatchEvaluationRequest.SerializeToString,
+            longstream_dot_v1_dot_judge__pb2.WatchEvaluationResponse.FromString,
             options,
             channel_credentials,
             insecure,

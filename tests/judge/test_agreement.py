@@ -101,7 +101,7 @@ def test_the_command_reads_labels_of_several_people_and_prints_what_it_found(
         }
         for n in range(40)
     ]
-    people = [
+    people: list[dict[str, Any]] = [
         {"instruction_id": n, "label": "candidate" if n % 5 else "tie", "rater": "a"} for n in range(40)
     ]
     people += [{"id": str(n), "label": 0.75, "rater": "b"} for n in range(20)]

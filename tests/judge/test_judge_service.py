@@ -134,6 +134,20 @@ def test_an_evaluation_that_is_done_comes_with_its_decision(
     assert done.promotion.evaluation_id == running.id
 
 
+def test_an_evaluation_is_watched_until_it_has_ended(arena: Arena, client: Client, judge: Ruled) -> None:
+    judge.open.clear()
+    arena.model("a")
+    running = soon(lambda: arena.evaluation("a", Evaluation.STATE_RUNNING))
+    watched = client.watch_evaluation("p", running.id, timeout_s=20)
+    assert next(watched).state == Evaluation.STATE_RUNNING
+    judge.open.set()
+    seen = list(watched)
+    assert (seen[-1].state, seen[-1].promotion_id != "") == (Evaluation.STATE_DONE, True)
+    assert list(client.watch_evaluation("p", running.id)) == seen[-1:]
+    with pytest.raises(NotFound):
+        next(client.watch_evaluation("p", "nobody"))
+
+
 def test_an_evaluation_that_nobody_knows_is_not_found(client: Client) -> None:
     with pytest.raises(NotFound, match="no such evaluation"):
         client.get_evaluation("p", "x")
@@ -237,6 +251,7 @@ def test_every_call_refuses_a_pipeline_that_is_not_run_here_and_names_those_that
         (calls.CreateEvaluation, pb.CreateEvaluationRequest(pipeline="x", request_id="1", model_id="m")),
         (calls.GetEvaluation, pb.GetEvaluationRequest(pipeline="x", evaluation_id="e")),
         (calls.ListEvaluations, pb.ListEvaluationsRequest(pipeline="x")),
+        (lambda request: next(calls.WatchEvaluation(request)), pb.WatchEvaluationRequest(pipeline="x")),
         (calls.GetChampion, pb.GetChampionRequest(pipeline="x")),
         (calls.Rollback, pb.RollbackRequest(pipeline="x", request_id="1")),
         (calls.Promote, pb.PromoteRequest(pipeline="x", request_id="1", model_id="m")),

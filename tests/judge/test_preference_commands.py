@@ -50,6 +50,9 @@ def test_winrate_prints_the_figures_as_json(board: Board, capsys: pytest.Capture
     assert set(first["flags"]) == {"slot_gap"}
     assert first["controls"] == board.controls.revision
     assert first["flip_rate"] is None
+    longer, shorter, matched = (first["by_length"][name] for name in ("longer", "shorter", "matched"))
+    assert longer[0] > first["win_rate"] > shorter[0]
+    assert longer[1] + shorter[1] <= 805 > matched[1] > 20
 
 
 def test_winrate_is_a_table_for_people(rows: Path, capsys: pytest.CaptureFixture[str]) -> None:

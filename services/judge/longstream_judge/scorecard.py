@@ -12,6 +12,8 @@ from longstream_judge.preferences import Preferences
 from longstream_judge.slots import Slots, slots
 from longstream_judge.suspicions import Flag, flags
 
+_MATCHED = 0.1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorecard:
@@ -25,6 +27,8 @@ class Scorecard:
     controlled: LengthControlled
     lc_interval: tuple[float, float] | None
     slots: Slots
+    by_length: Mapping[str, tuple[float, int]]
+    """Win rate and rows where the answer is longer, shorter, and matched: within a tenth of the baseline's length."""
     flags: Mapping[Flag, str]
     lost: Mapping[str, int]
     judges: tuple[str, ...]
@@ -53,7 +57,18 @@ def scorecard(preferences: Preferences, how: Reckoning | None = None) -> Scoreca
         controlled=controlled,
         lc_interval=drawn,
         slots=places,
+        by_length=_by_length(preferences),
         flags=flags(preferences, rate, controlled, places),
         lost=preferences.lost,
         judges=preferences.judges,
     )
+
+
+def _by_length(preferences: Preferences) -> dict[str, tuple[float, int]]:
+    differences, own = preferences.differences, preferences.preferences
+    parts = {
+        "longer": differences < 0,
+        "shorter": differences > 0,
+        "matched": abs(differences) <= _MATCHED * preferences.baseline_characters,
+    }
+    return {name: (float(own[rows].mean()), int(rows.sum())) for name, rows in parts.items() if rows.any()}

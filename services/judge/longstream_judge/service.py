@@ -32,6 +32,8 @@ from longstream.view import View
 from longstream_judge import leaderboard
 from longstream_judge.comparing import Comparer
 
+_ENDED = frozenset({Evaluation.STATE_DONE, Evaluation.STATE_FAILED})
+_WATCH_S = 5.0
 _HISTORY = 100
 """Decisions that come with a champion, at most."""
 
@@ -78,10 +80,7 @@ class JudgeService(JudgeServiceServicer):
         self, request: pb.GetEvaluationRequest, context: grpc.ServicerContext
     ) -> pb.GetEvaluationResponse:
         """An evaluation as it stands, with the decision once there is one. Raises NotFound."""
-        must_run(request.pipeline, self._pipelines)
-        evaluation = self._views.evaluations.get(f"{request.pipeline}/{request.evaluation_id}")
-        if evaluation is None:
-            raise NotFound(f"pipeline {request.pipeline} has no such evaluation", field="evaluation_id")
+        evaluation = self._evaluation(request.pipeline, request.evaluation_id)
         promotion = None
         if evaluation.promotion_id:  # committed with the evaluation; its view may only be a moment behind
             key = f"{request.pipeline}/{evaluation.promotion_id}"
@@ -104,6 +103,21 @@ class JudgeService(JudgeServiceServicer):
             token=request.page_token,
         )
         return pb.ListEvaluationsResponse(evaluations=chosen, next_page_token=token)
+
+    def WatchEvaluation(
+        self, request: pb.WatchEvaluationRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchEvaluationResponse]:
+        """The evaluation as it stands, and each change of it until it has ended. Raises NotFound."""
+        told: Evaluation | None = None
+        while context.is_active():
+            version = self._views.evaluations.version  # before the reading: a change during it ends the wait
+            evaluation = self._evaluation(request.pipeline, request.evaluation_id)
+            if evaluation != told:
+                told = evaluation
+                yield pb.WatchEvaluationResponse(evaluation=evaluation)
+            if evaluation.state in _ENDED:
+                return
+            self._views.evaluations.wait_change(version, _WATCH_S)
 
     def GetChampion(
         self, request: pb.GetChampionRequest, context: grpc.ServicerContext
@@ -154,6 +168,13 @@ class JudgeService(JudgeServiceServicer):
     ) -> Iterator[pb.ComparePairsResponse]:
         """Compare pairs in both orders, so many at once as keep the engine full."""
         return self._comparer.answers(requests, partial(time_left_s, context))
+
+    def _evaluation(self, pipeline: str, evaluation_id: str) -> Evaluation:
+        must_run(pipeline, self._pipelines)
+        evaluation = self._views.evaluations.get(f"{pipeline}/{evaluation_id}")
+        if evaluation is None:
+            raise NotFound(f"pipeline {pipeline} has no such evaluation", field="evaluation_id")
+        return evaluation
 
     def _decided(self, pipeline: str, promotion_id: str, context: grpc.ServicerContext) -> Promotion:
         """A decision that the owner says it made; the view of promotions may be behind that of states."""

@@ -96,6 +96,7 @@ def told(card: Scorecard) -> dict[str, Any]:
         "slot_gap_standard_error": percent(card.slots.gap_error),
         "slot_effect_logits": None if effect is None else [effect.mean, effect.low, effect.high],
         "flip_rate": percent(card.slots.flip_rate),
+        "by_length": {name: [percent(rate), count] for name, (rate, count) in card.by_length.items()},
         "flags": dict(card.flags),
         "lost": dict(card.lost),
         "left_out": card.controlled.left_out,
