@@ -31,7 +31,7 @@ demo: setup ## Documents in, a judged model out; MODEL=path-or-hub-id DOCS=folde
 
 .PHONY: test
 test: setup ## Run all tests, two files at a time (PROCESSES=2); ARGS="-k bus -x" goes to pytest
-	@$(BIN)/pytest --ignore=tests/cluster --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS) || { printf '\nNext: make test ARGS="--lf -x" repeats the first failure alone.\n'; exit 1; }
+	@$(BIN)/pytest --ignore=tests/cluster --numprocesses $(PROCESSES) --dist loadfile $(ARGS) || { printf '\nNext: make test ARGS="--lf -x" repeats the first failure alone.\n'; exit 1; }
 	@printf '\nNext: `make demo` shows the whole loop at work; docs/verified.md says which test shows which claim.\n'
 
 .PHONY: check

@@ -16,6 +16,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import ModuleType
 
 from longstream.commands import (
+    costs,
     cut,
     dlq,
     doctor,
@@ -43,6 +44,7 @@ REMOTE: tuple[ModuleType, ...] = (
     ingest,
     cut,
     listing,
+    costs,
     lineage,
     examples,
     export,

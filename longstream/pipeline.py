@@ -86,6 +86,8 @@ class Prompted(Section):
     input: str = ""
     slice: str = ""
     """Part of the prompts, on each of which the gate looks besides."""
+    reference: str = ""
+    """A good answer; shown to the judge where `references` says so."""
 
 
 class Evaluate(Section):
@@ -104,6 +106,10 @@ class Evaluate(Section):
     """Before so many an answer does not end by itself."""
     way: Literal["soft", "reasoned", "scores", "strict-scores"] = "soft"
     """To a verdict: one token's probabilities, the same after short reasons, or scores from 1 to 10."""
+    rubric: str = Field(default="", max_length=8_192)
+    """What a better answer has, in words for the judge; none: its own request alone."""
+    references: bool = False
+    """Show the judge a known good answer beside both: a prompt's own, and for held-out rows the human one."""
     recheck_s: float | None = Field(default=None, ge=60)
     """Have the judge see known pairs again when nothing was judged for so long; none: with every evaluation only."""
     epoch: int = Field(default=0, ge=0)

@@ -24,25 +24,6 @@ settings.register_profile("guards", deadline=None, derandomize=True, phases=[Pha
 settings.load_profile("gate")
 
 
-LONGEST = (
-    "tests/faults/test_real_engine.py",
-    "tests/faults/test_crash_points.py",
-    "tests/faults/test_alert_drill.py",
-    "tests/pipeline/test_whole_loop.py",
-    "tests/faults/test_instructor_kills.py",
-    "tests/faults/test_kafka_suite.py",
-    "tests/faults/test_kafka_campaign.py",
-    "tests/demo/test_demo_local.py",
-)
-"""Files of minutes, in the order in which they begin: no two with a real engine side by side."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first: where files are shared out to processes, one that begins last leaves the others idle."""
-    place = {name: number for number, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(LONGEST)))
-
-
 def pytest_configure() -> None:
     """Let the programs that tests start hear Ctrl-C, also where a shell in the background has it ignored.
 

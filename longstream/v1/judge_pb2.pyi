@@ -9,18 +9,22 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class ComparePairsRequest(_message.Message):
-    __slots__ = ("request_id", "question", "candidate", "baseline", "way")
+    __slots__ = ("request_id", "question", "candidate", "baseline", "way", "reference", "rubric")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     QUESTION_FIELD_NUMBER: _ClassVar[int]
     CANDIDATE_FIELD_NUMBER: _ClassVar[int]
     BASELINE_FIELD_NUMBER: _ClassVar[int]
     WAY_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    RUBRIC_FIELD_NUMBER: _ClassVar[int]
     request_id: str
     question: str
     candidate: str
     baseline: str
     way: str
-    def __init__(self, request_id: _Optional[str] = ..., question: _Optional[str] = ..., candidate: _Optional[str] = ..., baseline: _Optional[str] = ..., way: _Optional[str] = ...) -> None: ...
+    reference: str
+    rubric: str
+    def __init__(self, request_id: _Optional[str] = ..., question: _Optional[str] = ..., candidate: _Optional[str] = ..., baseline: _Optional[str] = ..., way: _Optional[str] = ..., reference: _Optional[str] = ..., rubric: _Optional[str] = ...) -> None: ...
 
 class ComparePairsResponse(_message.Message):
     __slots__ = ("request_id", "comparison", "failure")

@@ -110,6 +110,34 @@ def test_verdicts_are_written_as_other_tools_have_them(
     assert (bench[0]["question_id"], bench[2]["g1_winner"], bench[0]["turn"]) == (81, "error", 1)
 
 
+def test_a_rubric_and_the_prompts_own_answers_are_shown_to_the_judge(server: Server, tmp_path: Path) -> None:
+    given = prompts(tmp_path)
+    mine = write(tmp_path / "mine", [{"id": "81", "output": "one"}])
+    theirs = write(tmp_path / "theirs", [{"id": "81", "output": "two two"}])
+    rubric = tmp_path / "rubric.txt"
+    rubric.write_text("Be exact.")
+    words = ["judge", "--prompts", str(given), "--candidate", str(mine), "--baseline", str(theirs)]
+    words += [
+        "--model",
+        url(server),
+        "--output",
+        str(tmp_path / "v"),
+        "--references",
+        "--rubric",
+        str(rubric),
+    ]
+    assert main(words) == 0
+    asked = str(server.last["prompt"])
+    assert server.asked == 2
+    assert (
+        asked.index("Be exact.")
+        < asked.index("recipes 81")
+        < asked.index(PEOPLE["recipes"][0])
+        < asked.index("two two")
+    )
+    assert main([*words[:-1], str(tmp_path / "none")]) == 2
+
+
 def test_a_plan_asks_nothing(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given, answers = prompts(tmp_path), write(tmp_path / "a", [{"id": "81", "output": "x"}])
     words = [

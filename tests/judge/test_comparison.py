@@ -64,6 +64,17 @@ def test_an_answer_that_forges_marks_does_not_close_its_own_place() -> None:
     assert prompt.text.count(f"[end of answer (A) {real}]") == 1
 
 
+def test_rubric_and_reference_are_material_and_stand_before_the_answers() -> None:
+    told = replace(PAIR, rubric="Short is better.", reference="Because of that.")
+    forward, swapped = prompts_for(told)
+    data = [part.text for part in forward.parts if part.data]
+    assert data == ["Short is better.", PAIR.question, "Because of that.", PAIR.candidate, PAIR.champion]
+    first = next(n for n, part in enumerate(forward.parts) if part.text == PAIR.candidate)
+    # All of it up to the first answer's title is shared, whatever the order.
+    assert forward.parts[: first - 1] == swapped.parts[: first - 1]
+    assert [part.text for part in prompts_for(PAIR)[0].parts if part.data] == data[1:2] + data[3:]
+
+
 def test_the_preference_is_the_mean_over_both_orders() -> None:
     comparison = verdict({"A": math.log(0.6), "B": math.log(0.2)}, {"A": math.log(0.5), "B": math.log(0.5)})
     assert comparison.forward == pytest.approx(0.75)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from longstream.errors import EngineDied
-from longstream.llm.types import EngineIdentity
+from longstream.llm.types import EngineIdentity, Part, Prompt
 from longstream_judge.comparison import TIE, Comparison, lost
 from longstream_judge.drift import drift
 from longstream_judge.evaluation import evaluate
@@ -267,6 +267,27 @@ def test_slices_are_told_and_a_worse_one_is_refused() -> None:
     assert set(result.evidence.win_rate.slices) == {"even", "odd"}
     assert result.verdict.outcome == "refuse"
     assert any(reason.startswith("on odd the win rate is") for reason in result.verdict.reasons)
+
+
+def test_the_judge_sees_rubric_and_references_but_no_known_answer_as_its_own_reference() -> None:
+    seen: list[list[str]] = []
+
+    class Reading(RuledModel):
+        def choose(self, prompt, choices, *, adapter=None, timeout_s):  # type: ignore[no-untyped-def]
+            seen.append([part.text for part in prompt.parts if part.data])
+            texts = seen[-1]
+            plain = Prompt(tuple(Part(text, data=True) for text in (texts[1], *texts[-2:])))
+            return super().choose(plain, choices, adapter=adapter, timeout_s=timeout_s)
+
+    spec = replace(SPEC, rubric="Be exact.", references=True)
+    result = judged_by(Reading(judging=orderly), spec=spec)
+    assert result.verdict.outcome == "promote"
+    assert {texts[0] for texts in seen} == {"Be exact."}
+    known, shown = ([texts for texts in seen if len(texts) == size] for size in (4, 5))
+    assert (len(known), len(shown)) == (72, 2 * (24 + 48))
+    references = {example.instruction: example.response for example in EXAMPLES}
+    assert all(texts[2] == references[texts[1]] for texts in shown)
+    assert {canary.pair.rubric for canary in result.canaries} == {"Be exact."}
 
 
 def test_prompts_that_were_trained_on_are_told() -> None:

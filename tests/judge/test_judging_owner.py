@@ -351,8 +351,11 @@ def test_an_evaluation_goes_on_under_a_new_number_after_a_restart_and_doubles_no
 def test_progress_is_shown_while_an_evaluation_runs(arena: Arena, judge: Ruled) -> None:
     judge.open.clear()
     arena.model("a")
-    running = soon(lambda: e if (e := arena.evaluation("a", Evaluation.STATE_RUNNING)).stage else None)
-    assert (running.stage, running.stage_done, running.stage_total) == ("candidate_answers", 0, ROWS)
+    answering = "candidate_answers"
+    running = soon(
+        lambda: e if (e := arena.evaluation("a", Evaluation.STATE_RUNNING)).stage == answering else None
+    )
+    assert (running.stage_done, running.stage_total, running.plan.prompts) == (0, ROWS, ROWS)
 
 
 class FullOnce(FileStorage):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from longstream.errors import InvalidInput
 from longstream.llm.replies import RememberingModel, ReplyStore
 from longstream.llm.types import Part, Prompt, Sampling
 from longstream_judge.ledger import Ledger
@@ -44,6 +45,19 @@ def test_tokens_of_prompts_that_are_only_read_follow_from_every_sixteenth() -> N
     assert (tally.requests, tally.read) == (40, 120)
     # The rules count each prompt themselves; the ledger added three of forty.
     assert len(counted) == 43
+
+
+def test_an_engine_that_counts_nothing_costs_unknown_tokens_and_fails_nothing() -> None:
+    def refuse(text: str) -> int:
+        raise InvalidInput("the endpoint counts no tokens")
+
+    ledger, inner = Ledger(), RuledModel(judging=lambda question, first, second: 0.0)
+    model = ledger.paid(inner)
+    model.count_tokens = refuse  # type: ignore[method-assign]
+    shown = Prompt((Part("q", data=True), Part(" first", data=True), Part(" second", data=True)))
+    assert model.choose(shown, ("A", "B"), timeout_s=1)
+    (tally,) = ledger.account.values()
+    assert (tally.requests, tally.read) == (1, 0)
 
 
 def test_a_ledger_may_be_used_from_many_threads() -> None:

@@ -20,6 +20,8 @@ _SCHEMA = pa.schema(
         ("question", pa.string()),
         ("candidate", pa.string()),
         ("champion", pa.string()),
+        ("reference", pa.string()),
+        ("rubric", pa.string()),
         ("preferences", pa.list_(pa.float64())),
     ]
 )
@@ -39,6 +41,8 @@ def table(canaries: Sequence[Canary]) -> bytes:
             "question": one.pair.question,
             "candidate": one.pair.candidate,
             "champion": one.pair.champion,
+            "reference": one.pair.reference,
+            "rubric": one.pair.rubric,
             "preferences": list(one.preferences),
         }
         for one in canaries
@@ -56,7 +60,7 @@ def read(content: bytes) -> tuple[Canary, ...]:
         raise Corrupt(f"the pairs that the judge saw before cannot be read: {error}") from error
     return tuple(
         Canary(
-            pair=Pair(**{name: row[name] for name in ("id", "question", "candidate", "champion")}),
+            pair=Pair(**{name: row[name] for name in _SCHEMA.names if name != "preferences"}),
             preferences=tuple(row["preferences"]),
         )
         for row in rows

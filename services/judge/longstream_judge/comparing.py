@@ -41,6 +41,8 @@ class Comparer:
             question=request.question,
             candidate=request.candidate,
             champion=request.baseline,
+            reference=request.reference,
+            rubric=request.rubric,
         )
         found = compared(way, self.model, pair, timeout_s)
         self.metrics.compared("lost" if found.preference is None else "read")

@@ -72,6 +72,8 @@ def spec_for(model: Model, release: Release, storage: Storage, past: Past | None
         seed=pipeline.split.seed,
         anchors=asked.anchors,
         way=asked.way,
+        rubric=asked.rubric,
+        references=asked.references,
         level=policy.level(past.tests),
         spread=past.spread,
         canaries=past.canaries,
@@ -144,7 +146,13 @@ def _given(prompt: str | Prompted) -> Example:
     if isinstance(prompt, str):
         return Example(id=digest("prompt", prompt), instruction=prompt)
     name = digest("prompt", prompt.instruction, prompt.input)
-    return Example(id=name, instruction=prompt.instruction, input=prompt.input, slice=prompt.slice)
+    return Example(
+        id=name,
+        instruction=prompt.instruction,
+        input=prompt.input,
+        response=prompt.reference,
+        slice=prompt.slice,
+    )
 
 
 def _heldout(release: Release, storage: Storage) -> Iterator[Example]:

@@ -43,12 +43,19 @@ def anchored_prompts(spec: EvaluationSpec, models: Models) -> list[Example]:
 def _verdicts(spec: EvaluationSpec, judge: LanguageModel, prompts: Sequence[Example]) -> tuple[int, int]:
     """Requests to one judge, and their tokens."""
     way, most = way_named(spec.way), spec.sampling.max_tokens
-    frame = judge.count_tokens(prompts_for(Pair(id="", question="", candidate="", champion=""))[0].text)
+    empty = Pair(id="", question="", candidate="", champion="", reference="-", rubric="-")
+    frame = judge.count_tokens(prompts_for(empty)[0].text)
     questions = _questions(judge, prompts) + [judge.count_tokens(known.question) for known in spec.known]
-    read = [frame + question + 2 * most for question in questions]
+    given = judge.count_tokens(spec.rubric)
+    shown = [judge.count_tokens(one.response) for one in prompts] if spec.references else [0] * len(prompts)
+    shown += [0] * len(spec.known)
+    read = [
+        frame + given + more + question + 2 * most for question, more in zip(questions, shown, strict=True)
+    ]
     for canary in spec.canaries:
         pair = canary.pair
-        read.append(frame + judge.count_tokens("\n".join((pair.question, pair.candidate, pair.champion))))
+        texts = (pair.question, pair.candidate, pair.champion, pair.reference, pair.rubric)
+        read.append(frame + judge.count_tokens("\n".join(texts)))
     requests = 2 * way.calls * len(read)
     return requests, 2 * way.calls * sum(read) + 2 * way.most_tokens * len(read)
 

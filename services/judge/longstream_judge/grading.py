@@ -15,7 +15,15 @@ from longstream_judge.comparison import Comparison, Pair, lost
 from longstream_judge.drift import Drift, drift
 from longstream_judge.fitting import longest_fitting
 from longstream_judge.panel import combined
-from longstream_judge.spec import Answer, CalibratedRow, Canary, ComparedRow, Example, MemberReport
+from longstream_judge.spec import (
+    Answer,
+    CalibratedRow,
+    Canary,
+    ComparedRow,
+    EvaluationSpec,
+    Example,
+    MemberReport,
+)
 from longstream_judge.ways import Way, compared, way_named
 from longstream_judge.winrate import Row, win_rate
 
@@ -68,7 +76,10 @@ class Panel:
         admitted = self.admitted
         places = [admitted.index(member) if member in admitted else None for member in self.members]
         met = [
-            Canary(pair=pair_of(row), preferences=tuple(_preference(row, place) for place in places))
+            Canary(
+                pair=pair_of(self.run.spec, row),
+                preferences=tuple(_preference(row, place) for place in places),
+            )
             for row in compared
             if len(row.members) == len(admitted) and not row.comparison.failure
         ]
@@ -79,7 +90,8 @@ class Panel:
     ) -> list[ComparedRow]:
         """Both sides' answers to each prompt."""
         candidate, champion = sides
-        pairs = [_pair(*each) for each in zip(prompts, candidate, champion, strict=True)]
+        spec = self.run.spec
+        pairs = [_pair(spec, *each) for each in zip(prompts, candidate, champion, strict=True)]
         failures = [_missing(mine, theirs) for mine, theirs in zip(candidate, champion, strict=True)]
         whole = [pair for pair, failure in zip(pairs, failures, strict=True) if not failure]
         judged = iter(self._said(stage, whole))
@@ -164,20 +176,29 @@ def _member(run: Run, way: Way, judge: LanguageModel) -> Member:
         replace(known, answer=longest_fitting(known.answer, lambda text: judge.count_tokens(text) <= most))
         for known in run.spec.known
     ]
-    pairs = known_pairs(cut, run.spec.seed)
+    known = known_pairs(cut, run.spec.seed)
+    # With the rubric, and without a reference: of a known pair that would be the better answer itself.
+    pairs = [replace(one, pair=replace(one.pair, rubric=run.spec.rubric)) for one in known]
     comparisons = ask(run, "calibration", judge, way, [known.pair for known in pairs])
     rows = [CalibratedRow(known=known, comparison=c) for known, c in zip(pairs, comparisons, strict=True)]
     limits = run.spec.policy.calibration
     return Member(judge, rows, calibrate([(row.known, row.comparison) for row in rows], limits))
 
 
-def pair_of(row: ComparedRow) -> Pair:
+def pair_of(spec: EvaluationSpec, row: ComparedRow) -> Pair:
     """What the judges saw of the row."""
-    return _pair(row.prompt, row.candidate, row.champion)
+    return _pair(spec, row.prompt, row.candidate, row.champion)
 
 
-def _pair(prompt: Example, candidate: Answer, champion: Answer) -> Pair:
-    return Pair(id=prompt.id, question=prompt.question, candidate=candidate.text, champion=champion.text)
+def _pair(spec: EvaluationSpec, prompt: Example, candidate: Answer, champion: Answer) -> Pair:
+    return Pair(
+        id=prompt.id,
+        question=prompt.question,
+        candidate=candidate.text,
+        champion=champion.text,
+        reference=prompt.response if spec.references else "",
+        rubric=spec.rubric,
+    )
 
 
 def _preference(row: ComparedRow, place: int | None) -> float | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from longstream.errors import SuiteError
 from longstream.llm.around import Around
 from longstream.llm.types import Adapter, Completion, LanguageModel, Prompt, Sampling, Score
 
@@ -141,6 +142,13 @@ class _Paid(Around):
             if counted:
                 tally.counted_characters += len(text)
         if counted:  # outside the lock: an endpoint counts by a request
-            tokens = self.count_tokens(text)
+            tokens = self._counted(text)
             with self._ledger.tally(self, call) as tally:
                 tally.counted_tokens += tokens
+
+    def _counted(self, text: str) -> int:
+        """0 where the endpoint counts nothing: what it took is then not known, and nothing fails for it."""
+        try:
+            return self.count_tokens(text)
+        except SuiteError:
+            return 0

@@ -41,15 +41,15 @@ class ReasonedWay:
     def compare(self, model: LanguageModel, pair: Pair, timeout_s: float) -> Comparison:
         """Both orders, each with reasons of its own. Raises as LanguageModel does."""
         orders = ((pair.candidate, pair.champion), (pair.champion, pair.candidate))
-        found = [_order(model, pair.question, first, second, timeout_s) for first, second in orders]
+        found = [_order(model, pair, (first, second), timeout_s) for first, second in orders]
         compared = verdict(found[0][0], found[1][0], max_lost_mass=self.max_lost_mass)
         return replace(compared, said=(found[0][1], found[1][1]))
 
 
 def _order(
-    model: LanguageModel, question: str, first: str, second: str, timeout_s: float
+    model: LanguageModel, pair: Pair, shown: tuple[str, str], timeout_s: float
 ) -> tuple[Mapping[str, float], str]:
-    begun = (Part(OPENING), *sections(question, first, second), Part(_REASONS))
+    begun = (Part(OPENING), *sections(pair, *shown), Part(_REASONS))
     written = model.generate(Prompt(begun), Sampling(max_tokens=_TOKENS), timeout_s=timeout_s).text
     reasons = " ".join(written.split())
     asked = Prompt((*begun, Part(reasons, data=True), Part(_CHOICE)))

@@ -50,7 +50,7 @@ class ScoresWay:
 def prompts(pair: Pair) -> tuple[Prompt, Prompt]:
     """The pair with the candidate shown first, and with the champion shown first."""
     return tuple(
-        Prompt((Part(OPENING), *sections(pair.question, first, second), Part(_REQUEST)))
+        Prompt((Part(OPENING), *sections(pair, first, second), Part(_REQUEST)))
         for first, second in ((pair.candidate, pair.champion), (pair.champion, pair.candidate))
     )  # type: ignore[return-value]
 

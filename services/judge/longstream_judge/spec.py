@@ -81,6 +81,10 @@ class EvaluationSpec:
     """Prompts that the champion answers at length and briefly besides, to tell what length does to the judge."""
     way: str = "soft"
     """To a verdict."""
+    rubric: str = ""
+    """What a better answer has, in words for the judge."""
+    references: bool = False
+    """Whether the judge sees the prompts' own responses, as known good answers."""
     level: float = 0.025
     """Chance that a model no better passes, one-sided."""
     spread: float | None = None

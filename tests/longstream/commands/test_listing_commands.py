@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,32 @@ def test_the_leaderboard_is_told_and_written_as_table_and_page(
     written = page.read_text()
     assert "=m&lt;1&gt;: 62.5 % (55.0 to 70.0)" in written
     assert "<m" not in written.replace("<meta", "").replace("<main", "")
+
+
+def test_costs_are_told_by_evaluation_and_together(suite: LocalSuite, shell: Shell) -> None:
+    def evaluation(name: str, read: int) -> Evaluation:
+        made = Evaluation(id=name, model_id="m1", state=Evaluation.STATE_DONE)
+        made.spent.add(
+            engine="vllm", model="judge", call="choose", requests=8, prompt_tokens=read, remembered=3
+        )
+        made.spent.add(
+            engine="vllm", model="toy", call="generate", requests=4, prompt_tokens=9, completion_tokens=50
+        )
+        return made
+
+    assert shell("costs") == 0
+    assert shell.out == "none yet\n"
+    suite.judge.evaluations = [evaluation("e2", 1_500_000), evaluation("e1", 500_000)]
+    assert shell("costs", "--read-price", "2", "--write-price", "10") == 0
+    lines = shell.out.splitlines()
+    assert lines[1].split() == ["e2", "m1", "judge", "choose", "8", "1,500,000", "0", "3"]
+    assert "judge: 16 requests, 2,000,000 read, 0 written, 4.0000 by these prices" in lines
+    assert "toy: 8 requests, 18 read, 100 written, 0.0010 by these prices" in lines
+    assert shell("costs", "--json") == 0
+    told = json.loads(shell.out)
+    assert told["totals"]["judge"]["price"] is None
+    assert [line["evaluation"] for line in told["evaluations"]] == ["e2", "e2", "e1", "e1"]
+    assert shell("costs", "--read-price", "-1") == 2
 
 
 def test_the_base_model_cannot_be_rolled_back(suite: LocalSuite, shell: Shell) -> None:

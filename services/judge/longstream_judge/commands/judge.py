@@ -70,6 +70,8 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     option(
         "--plan", action="store_true", help="tell what would be asked, and what it could find; ask nothing"
     )
+    option("--references", action="store_true", help="show the prompts' own answers as known good ones")
+    option("--rubric", type=Path, metavar="FILE", help="text that says what a better answer has")
     option(
         "--keep-repeated", action="store_true", help="judge a text that comes twice among the prompts twice"
     )
@@ -80,8 +82,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Judge; 2 if there were prompts and none got a verdict, else 0."""
     questions = read_questions(args.prompts, keep_repeated=args.keep_repeated)
-    sides = (read_answers(args.candidate), read_answers(args.baseline))
-    work = _Work(way_named(args.way), *sides, args.timeout)
+    work = _Work(
+        way=way_named(args.way),
+        candidate=read_answers(args.candidate),
+        baseline=read_answers(args.baseline),
+        timeout_s=args.timeout,
+        rubric=_text(args.rubric),
+        references=[read_answers(path) for path in args.prompts] if args.references else [],
+    )
     account, terminal = Account(JUDGED), TerminalLine(sys.stderr)
     with engine(args, account.remembered, ENGINE_PREFIX) as model, ExitStack() as files:
         print(work.plan(model, questions.examples), file=sys.stderr)
@@ -107,6 +115,15 @@ def _judged(
     yield from in_order(questions.examples, do, in_flight)
 
 
+def _text(path: Path | None) -> str:
+    if path is None:
+        return ""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"--rubric {path} cannot be read: {error}", field="--rubric") from None
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """Judges one prompt's pair, as often as an engine that restarts needs."""
@@ -115,6 +132,8 @@ class _Work:
     candidate: Answers
     baseline: Answers
     timeout_s: float
+    rubric: str = ""
+    references: Sequence[Answers] = ()
 
     def do(self, model: LanguageModel, example: Example) -> Comparison:
         """What the judge says, or why it says nothing."""
@@ -122,7 +141,14 @@ class _Work:
         missing = [name for name, text in (("candidate", mine), ("baseline", theirs)) if text is None]
         if mine is None or theirs is None:
             return lost(f"no_answer_of_{'_and_'.join(missing)}")
-        pair = Pair(id=example.id, question=example.question, candidate=mine, champion=theirs)
+        pair = Pair(
+            id=example.id,
+            question=example.question,
+            candidate=mine,
+            champion=theirs,
+            reference=self._reference(example),
+            rubric=self.rubric,
+        )
         try:
             return steadily(model, partial(compared, self.way, model, pair, self.timeout_s))
         except SuiteError as error:
@@ -130,21 +156,35 @@ class _Work:
                 raise  # the model, and so every pair
             return lost(f"judge_{error.reason}")
 
+    def _reference(self, example: Example) -> str:
+        return next((text for one in self.references if (text := one.to(example))), "")
+
     def pair(self, example: Example) -> tuple[str, str]:
         """Both answers; empty where there is none."""
         return self.candidate.to(example) or "", self.baseline.to(example) or ""
 
     def plan(self, model: LanguageModel, examples: Sequence[Example]) -> str:
         """What judging takes at most and can find, in words."""
-        frame = model.count_tokens(prompts_for(Pair(id="", question="", candidate="", champion=""))[0].text)
-        texts = ["\n".join((one.question, *pair)) for one in examples if all(pair := self.pair(one))]
-        orders, calls = 2 * len(texts), 2 * self.way.calls * len(texts)
-        read = 2 * self.way.calls * (sum(map(model.count_tokens, texts)) + frame * len(texts))
+        texts = [
+            "\n".join((self.rubric, one.question, self._reference(one), *pair))
+            for one in examples
+            if all(pair := self.pair(one))
+        ]
         lead = 100 * detectable(len(texts), _LEVEL, SPREAD)
         return (
-            f"{len(texts)} pairs in both orders: {calls} requests, {read + orders * self.way.most_tokens:,} tokens at "
-            f"most; a lead of {lead:.1f} points is found {POWER:.0%} of the time at an error of {100 * _LEVEL:g} %"
+            f"{len(texts)} pairs in both orders: {2 * self.way.calls * len(texts)} requests, "
+            f"{self._tokens(model, texts)}; a lead of {lead:.1f} points is found {POWER:.0%} of the time at an error "
+            f"of {100 * _LEVEL:g} %"
         )
+
+    def _tokens(self, model: LanguageModel, texts: Sequence[str]) -> str:
+        pair = Pair(id="", question="", candidate="", champion="", reference="-", rubric="-")
+        empty = prompts_for(pair)[0].text
+        try:
+            read = sum(map(model.count_tokens, texts)) + model.count_tokens(empty) * len(texts)
+        except InvalidInput:
+            return "tokens unknown, since the endpoint counts none"
+        return f"{2 * (self.way.calls * read + self.way.most_tokens * len(texts)):,} tokens at most"
 
     def fields(self, example: Example, found: Comparison, judge: EngineIdentity) -> dict[str, Any]:
         """A line of the output."""
