@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 
 from longstream_judge.controls import Controls, read_controls
 from longstream_judge.preferences import Preferences, models_of, read_preferences
+from tests.support.standin import Server
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,16 @@ class Board:
 
     def run(self, model: str) -> Preferences:
         return read_preferences(f"{self.path}:{model}")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """An OpenAI-compatible endpoint in this process."""
+    made = Server(0)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield made
+    made.shutdown()
+    made.server_close()
 
 
 @pytest.fixture(scope="session")

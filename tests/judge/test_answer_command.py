@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from longstream.cli import main
 from tests.support.killing import killed_until_done
+from tests.support.lines import read, write
 from tests.support.standin import Server
 from tests.support.tinymodel import make_tiny_adapter, make_tiny_llama, make_tiny_t5
 
@@ -19,24 +17,6 @@ PEOPLE = {
     "recipes": ["Boil the rice.", "Fry an egg.", "Cut the leeks."],
     "stories": ["The harbour slept.", "A mill stood by the river.", "Nobody came."],
 }
-
-
-def write(path: Path, rows: list[Any]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server(0)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
 
 
 def url(server: Server) -> str:

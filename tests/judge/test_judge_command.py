@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from longstream.cli import main
 from tests.support.killing import killed_until_done
+from tests.support.lines import read, write
 from tests.support.standin import Server
 
 WORDS = ("mill", "river", "harbour", "kettle", "winter", "railway", "market", "garden")
-
-
-def write(path: Path, rows: list[Any]) -> Path:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server(0)
-    threading.Thread(target=made.serve_forever, daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
 
 
 def files(folder: Path, count: int) -> list[str]:

@@ -58,7 +58,7 @@ def fill_conducted(evaluation: pb.Evaluation, conducted: Conducted) -> None:
     """Write what every evaluation leaves, a recheck as well: drift, whose pairs it hands on, what was spent."""
     evaluation.canaries_key = conducted.canaries_key
     if conducted.drift is not None:
-        evaluation.drift.CopyFrom(_interval(conducted.drift.change))
+        evaluation.drift.CopyFrom(interval(conducted.drift.change))
     for (engine, model, call), tally in sorted(conducted.account.items()):
         evaluation.spent.add(
             engine=engine,
@@ -88,17 +88,17 @@ def fill(evaluation: pb.Evaluation, result: EvaluationResult) -> None:
         evaluation.flip_rate = measured.flip_rate
         evaluation.lost.update(measured.lost)
         for name, slice_rate in measured.slices.items():
-            evaluation.slices.add(name=name, win_rate=_interval(slice_rate))
+            evaluation.slices.add(name=name, win_rate=interval(slice_rate))
         if measured.rate is not None:
-            evaluation.win_rate.CopyFrom(_interval(measured.rate))
+            evaluation.win_rate.CopyFrom(interval(measured.rate))
         if measured.controlled is not None:
-            evaluation.length_controlled.CopyFrom(_interval(measured.controlled))
+            evaluation.length_controlled.CopyFrom(interval(measured.controlled))
         if measured.slot_effect_logits is not None:
-            evaluation.slot_effect_logits.CopyFrom(_interval(measured.slot_effect_logits))
+            evaluation.slot_effect_logits.CopyFrom(interval(measured.slot_effect_logits))
     if evidence.calibration is not None:
         evaluation.calibration.CopyFrom(_calibration(evidence.calibration))
     if evidence.heldout is not None:
-        evaluation.bits_per_byte_change.CopyFrom(_interval(evidence.heldout.change))
+        evaluation.bits_per_byte_change.CopyFrom(interval(evidence.heldout.change))
         evaluation.candidate_bits_per_byte = evidence.heldout.candidate
         evaluation.champion_bits_per_byte = evidence.heldout.champion
     evaluation.findings.extend(finding.message for finding in evidence.findings)
@@ -166,28 +166,29 @@ def _member(report: MemberReport) -> pb.PanelMember:
         model_revision=judge.revision,
         family=judge.family,
         calibration=_calibration(report.calibration),
-        win_rate=_interval(rates.rate) if rates and rates.rate else None,
-        slot_effect_logits=_interval(slot) if slot else None,
+        win_rate=interval(rates.rate) if rates and rates.rate else None,
+        slot_effect_logits=interval(slot) if slot else None,
         flip_rate=rates.flip_rate if rates else 0.0,
         lost=rates.lost if rates else {},
     )
 
 
-def _interval(interval: Interval) -> pb.Interval:
+def interval(found: Interval) -> pb.Interval:
+    """An interval as other programs read it."""
     return pb.Interval(
-        mean=interval.mean,
-        low=interval.low,
-        high=interval.high,
-        confidence=interval.confidence,
-        n=interval.n,
-        error=interval.error,
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
+        confidence=found.confidence,
+        n=found.n,
+        error=found.error,
     )
 
 
 def _calibration(calibration: Calibration) -> pb.Calibration:
     return pb.Calibration(
         passed=calibration.passed,
-        accuracy=_interval(calibration.accuracy) if calibration.accuracy else None,
+        accuracy=interval(calibration.accuracy) if calibration.accuracy else None,
         slot_effect_logits=calibration.slot_effect_logits,
         flip_rate=calibration.flip_rate,
         reason=calibration.reason,

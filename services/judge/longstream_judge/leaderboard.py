@@ -8,6 +8,7 @@ from longstream.v1 import judge_pb2 as pb
 from longstream.v1 import records_pb2 as records
 from longstream.v1.records_pb2 import Evaluation, Promotion
 from longstream_judge import reign
+from longstream_judge.facts import interval
 from longstream_judge.intervals import Interval
 from longstream_judge.standings import BASE, Meeting, strengths
 
@@ -54,8 +55,8 @@ def _standing(
         model_id=name,
         place=_place(name, decisions),
         evaluations=sum(name in (item.model_id, item.champion_id) for item in done),
-        win_rate=_told(raw) if raw is not None else None,
-        length_controlled=_told(fair) if fair is not None else None,
+        win_rate=interval(raw) if raw is not None else None,
+        length_controlled=interval(fair) if fair is not None else None,
         bits_per_byte=bits[-1] if bits else 0.0,
     )
 
@@ -73,11 +74,5 @@ def _place(name: str, decisions: Sequence[Promotion]) -> pb.Standing.Place:
 
 def _read(rate: records.Interval) -> Interval:
     return Interval(
-        mean=rate.mean, low=rate.low, high=rate.high, confidence=rate.confidence, n=rate.n, error=rate.error
-    )
-
-
-def _told(rate: Interval) -> records.Interval:
-    return records.Interval(
         mean=rate.mean, low=rate.low, high=rate.high, confidence=rate.confidence, n=rate.n, error=rate.error
     )
