@@ -10,6 +10,7 @@ from longstream.v1 import judge_pb2
 from longstream.v1.records_pb2 import Evaluation, Promotion
 
 R = TypeVar("R")
+_FEW = 10
 
 
 class JudgeCalls:
@@ -40,6 +41,11 @@ class JudgeCalls:
             return self._ask(self._judge.ListEvaluations, request, judge_pb2.ListEvaluationsResponse)
 
         return (evaluation for part in pages(page) for evaluation in part.evaluations)
+
+    def newest_evaluation(self, pipeline: str) -> Evaluation | None:
+        """The newest one of a model; rechecks of the judge are passed over."""
+        listed = self.list_evaluations(pipeline, _FEW)
+        return next((one for one in listed if one.kind != Evaluation.KIND_RECHECK), None)
 
     def watch_evaluation(
         self, pipeline: str, evaluation_id: str, timeout_s: float | None = None

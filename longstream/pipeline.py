@@ -110,7 +110,7 @@ class Evaluate(Section):
     """What a better answer has, in words for the judge; none: its own request alone."""
     references: bool = False
     """Show the judge a known good answer beside both: a prompt's own, and for held-out rows the human one."""
-    recheck_s: float | None = Field(default=None, ge=60)
+    recheck_s: float | None = Field(default=None, ge=3_600)
     """Have the judge see known pairs again when nothing was judged for so long; none: with every evaluation only."""
     epoch: int = Field(default=0, ge=0)
     """Raised by hand: accepts a judge that does not say any more what it said."""

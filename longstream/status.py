@@ -143,12 +143,8 @@ class StatusReader:
             return None
         return (now_s - since_s) / (job.step - step) * max(0, job.steps - job.step)
 
-    def _newest_evaluation(self, pipeline: str) -> Evaluation | None:
-        listed = self._client.list_evaluations(pipeline, 10)
-        return next((one for one in listed if one.kind != Evaluation.KIND_RECHECK), None)
-
     def _judging(self, pipeline: str) -> dict[str, Any]:
-        evaluation = _unless_absent(lambda: self._newest_evaluation(pipeline))
+        evaluation = _unless_absent(lambda: self._client.newest_evaluation(pipeline))
         champion = _unless_absent(lambda: self._client.champion(pipeline))
         return {"evaluation": evaluation, "champion": champion}
 

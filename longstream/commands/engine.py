@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -92,8 +92,7 @@ def remembering(
 
     adapters: that it is to hold.
     """
-    options = load(EngineOptions, prefix, os.environ)
-    asked = open_model(_url(name), replace(options, max_adapters=max(adapters, options.max_adapters)))
+    asked = _opened(name, prefix, adapters)
     store = ReplyStore(path, _STORE_BYTES)  # only now: a model that is refused leaves no file behind
     model = RememberingModel(asked, store, remembered.add, trusted=True)
     try:
@@ -105,6 +104,19 @@ def remembering(
             print(f"stopped; the same command goes on from what is in {path}", file=sys.stderr)
         raise
     model.close()
+
+
+@contextmanager
+def loaded(name: str, prefix: str) -> Iterator[LanguageModel]:
+    """A model, ready, that remembers nothing and leaves alone what another run remembers; closed with the block."""
+    with closing(_opened(name, prefix)) as model:
+        _wait(model)
+        yield model
+
+
+def _opened(name: str, prefix: str, adapters: int = 0) -> LanguageModel:
+    options = load(EngineOptions, prefix, os.environ)
+    return open_model(_url(name), replace(options, max_adapters=max(adapters, options.max_adapters)))
 
 
 def steadily(model: LanguageModel, do: Callable[[], Done]) -> Done:

@@ -138,8 +138,8 @@ def _evaluation_row(evaluation: Evaluation) -> Row:
     return (
         evaluation.id,
         Evaluation.State.Name(evaluation.state).removeprefix("STATE_").lower(),
-        evaluation.model_id,
-        evaluation.champion_id or "base model",
+        evaluation.model_id or "(recheck)",
+        (evaluation.champion_id or "base model") if evaluation.model_id else "",
         f"{evaluation.win_rate.mean:.3f}" if evaluation.HasField("win_rate") else "",
         f"{change.mean:+.3f}" if evaluation.HasField("bits_per_byte_change") else "",
         evaluation.reason,

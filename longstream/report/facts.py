@@ -72,8 +72,7 @@ class Facts:
 def collect(client: Client, storage: Storage, pipeline: str, spans: Sequence[Span] = ()) -> Facts:
     """Read the facts. Raises NotFound for an unknown pipeline, Unavailable for a service that is away."""
     lacking: dict[str, str] = {}
-    listed = client.list_evaluations(pipeline, 10)
-    evaluation = next((one for one in listed if one.kind != Evaluation.KIND_RECHECK), None)
+    evaluation = client.newest_evaluation(pipeline)
     promotion = None
     if evaluation is not None:
         answer = client.get_evaluation(pipeline, evaluation.id)

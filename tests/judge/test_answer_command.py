@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from longstream.cli import main
+from longstream.template import render
 from tests.support.killing import killed_until_done
 from tests.support.lines import read, write
 from tests.support.standin import Server
@@ -118,6 +119,31 @@ def test_a_rubric_and_the_prompts_own_answers_are_shown_to_the_judge(server: Ser
     assert main([*words[:-1], str(tmp_path / "none")]) == 2
 
 
+def test_an_input_meets_the_model_as_its_template_has_it(server: Server, tmp_path: Path) -> None:
+    given = write(tmp_path / "p", [{"id": "1", "instruction": "Sum up.", "input": "A long text."}])
+    words = ["answer", "--prompts", str(given), "--model", url(server), "--output", str(tmp_path / "a")]
+    for template in ("eoi", "sections"):
+        assert main([*words, "--template", template]) == 0
+        assert server.last["prompt"] == render(template, "Sum up.", "A long text.").text
+    assert read(tmp_path / "a")[0]["instruction"] == "Sum up.\n\nA long text."
+
+
+def test_bits_of_one_set_are_not_taken_for_those_of_another_with_the_same_ids(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sets = [word for name in PEOPLE for word in ("--set", f"{name}={prompts(tmp_path, name)}")]
+    rows = [
+        {"id": str(n), "instruction": f"{name} {n}", "output": "x", "reference_bits": bits * len(text)}
+        for name, bits in (("recipes", 2.0), ("stories", 5.0))
+        for n, text in enumerate(PEOPLE[name], start=81)
+    ]
+    files = [write(tmp_path / f"{n}.jsonl", part) for n, part in enumerate((rows[:3], rows[3:]))]
+    given = [word for path in files for word in ("--answers", f"m={path}")]
+    assert main(["evaluate", *sets, *given, "--metric", "bits_per_byte", "--json"]) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {row["set"]: row["value"] for row in told} == pytest.approx({"recipes": 2.0, "stories": 5.0})
+
+
 def test_a_plan_asks_nothing(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given, answers = prompts(tmp_path), write(tmp_path / "a", [{"id": "81", "output": "x"}])
     words = [
@@ -130,10 +156,13 @@ def test_a_plan_asks_nothing(server: Server, tmp_path: Path, capsys: pytest.Capt
         str(answers),
         "--plan",
     ]
+    replies = tmp_path / "v.replies"
+    replies.write_bytes(b"what a run that was stopped remembers")
     assert main([*words, "--model", url(server), "--output", str(tmp_path / "v")]) == 0
-    assert "1 pairs in both orders: 2 requests" in capsys.readouterr().err
+    assert "1 pairs in both orders: 2 requests" in capsys.readouterr().out
     assert server.asked == 0
     assert not (tmp_path / "v").exists()
+    assert replies.read_bytes() == b"what a run that was stopped remembers"
 
 
 def test_a_run_that_is_killed_asks_for_no_answer_twice(server: Server, tmp_path: Path) -> None:

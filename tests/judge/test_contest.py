@@ -13,7 +13,7 @@ from longstream.storage import Storage, open_storage
 from longstream.v1.records_pb2 import Model, Release
 from longstream_judge import canaries
 from longstream_judge.comparison import Pair
-from longstream_judge.contest import Engines, Past, contestants, spec_for, with_family
+from longstream_judge.contest import Before, Engines, contestants, spec_for, with_family
 from longstream_judge.spec import Canary, Contestant, EvaluationSpec, Models
 from longstream_judge.spending import life_level
 from tests.support.arena import GATE, ROWS, Ruled, a_model, a_pipeline, a_release
@@ -191,9 +191,8 @@ def test_what_came_before_sets_level_spread_and_pairs_to_be_seen_again(
     release = a_release(storage, tmp_path, a_pipeline())
     model = a_model(storage, tmp_path, release, "a")
     canary = Canary(pair=Pair(id="1", question="q", candidate="a", champion="b"), preferences=(0.5, None))
-    spec = spec_for(model, release, storage, Past(tests=(True,), spread=0.3, canaries=(canary,)))
-    assert spec.level == life_level((True,), 0.1)
-    assert (spec.spread, spec.canaries) == (0.3, (canary,))
+    spec = spec_for(model, release, storage, Before(tests=(True,), spread=0.3))
+    assert (spec.level, spec.spread) == (life_level((True,), 0.1), 0.3)
     assert canaries.read(canaries.table([canary])) == (canary,)
     with pytest.raises(Corrupt, match="saw before"):
         canaries.read(b"no table")
@@ -213,7 +212,7 @@ def test_judges_of_the_candidates_family_are_told_of_and_refused_where_it_counts
         model = a_model(storage, tmp_path, release, "a")
         contestant = Contestant(model=Kin())
         models = Models(judges=(judge,), candidate=contestant, champion=contestant)
-        return with_family(spec_for(model, release, storage), models, model)
+        return with_family(spec_for(model, release, storage), models)
 
     own = "kin judges a model of its own family, llama: judges prefer what is like themselves"
     assert (told(Kin()).notes, told(Kin()).objections) == ((own,), ())

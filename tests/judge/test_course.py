@@ -269,6 +269,16 @@ def test_slices_are_told_and_a_worse_one_is_refused() -> None:
     assert any(reason.startswith("on odd the win rate is") for reason in result.verdict.reasons)
 
 
+def test_a_slice_of_some_prompts_is_told_and_one_of_all_is_not() -> None:
+    def slices(named: int) -> set[str]:
+        prompts = [replace(one, slice="law" if at < named else "") for at, one in enumerate(EXAMPLES[:24])]
+        rates = run(GOOD, None, spec=replace(SPEC, prompts=prompts)).evidence.win_rate
+        assert rates is not None
+        return set(rates.slices)
+
+    assert (slices(10), slices(24), slices(0)) == ({"law"}, set(), set())
+
+
 def test_the_judge_sees_rubric_and_references_but_no_known_answer_as_its_own_reference() -> None:
     seen: list[list[str]] = []
 

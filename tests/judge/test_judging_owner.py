@@ -173,7 +173,7 @@ def test_a_judge_that_is_seldom_needed_is_rechecked_on_schedule(
     monkeypatch.setattr(
         queueing, "recheck_due", lambda known, every_s: len(known) == 1 and known[0].state == 3
     )
-    with opened(Arena(tmp_path, judge, {"p": a_pipeline(recheck_s=60)})) as arena:
+    with opened(Arena(tmp_path, judge, {"p": a_pipeline(recheck_s=3_600)})) as arena:
         first = arena.decided("a")
         found = arena.evaluation("")
         assert (found.kind, found.drift.mean, found.promotion_id) == (Evaluation.KIND_RECHECK, 0.0, "")

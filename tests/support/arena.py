@@ -25,7 +25,7 @@ from longstream.v1.records_pb2 import (
     Release,
 )
 from longstream_judge.comparing import Comparer
-from longstream_judge.conducting import Stage
+from longstream_judge.conducting import Means
 from longstream_judge.contest import Engines
 from longstream_judge.metrics import JudgeMetrics, JudgingFacts
 from longstream_judge.owner import JudgeParts, JudgingOwner
@@ -126,7 +126,7 @@ class Arena:
         metrics = JudgeMetrics(self.house.metrics, tuple(self.pipelines))
         parts = JudgeParts(
             bus=self.house.bus,
-            stage=Stage(
+            means=Means(
                 storage=storage or self.house.storage,
                 models=self.models,
                 releases=self.house.view(RELEASES, Release),

@@ -17,7 +17,7 @@ from longstream.v1.judge_pb2_grpc import add_JudgeServiceServicer_to_server
 from longstream.v1.records_pb2 import Evaluation, Model, OwnerState, Promotion, Release
 from longstream.view import View
 from longstream_judge.comparing import Comparer
-from longstream_judge.conducting import Stage
+from longstream_judge.conducting import Means
 from longstream_judge.contest import Engines
 from longstream_judge.metrics import JudgeMetrics, JudgingFacts
 from longstream_judge.owner import JudgeParts, JudgingOwner
@@ -43,7 +43,7 @@ def main() -> None:
         models = runtime.view(MODELS, Model)
         views = _views(runtime, models)
         JudgingFacts(views.evaluations, views.promotions).show(runtime.metrics, tuple(runtime.pipelines))
-        stage = Stage(
+        means = Means(
             storage=runtime.storage,
             models=models,
             releases=runtime.view(RELEASES, Release),
@@ -55,7 +55,7 @@ def main() -> None:
             ),
             cache_dir=settings.cache_dir,
         )
-        parts = JudgeParts(bus=runtime.bus, stage=stage, metrics=told, max_attempts=settings.max_attempts)
+        parts = JudgeParts(bus=runtime.bus, means=means, metrics=told, max_attempts=settings.max_attempts)
         owner = JudgingOwner(runtime.keys, runtime.pipelines, parts)
         port = runtime.port(JUDGING, runtime.view(JUDGING_STATE, OwnerState))
         comparer = Comparer(model=model, metrics=told, in_flight=settings.in_flight)

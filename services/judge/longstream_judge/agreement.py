@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
+from numpy.typing import NDArray
 
 from longstream.errors import InvalidInput
 from longstream_judge.intervals import Bootstrap, Interval, bootstrap_mean, normal, wilson
-from longstream_judge.preferences import Preferences
+from longstream_judge.preferences import Preferences, Vector
 
 WANTED = 0.8
 """Agreement that a curve of abstention looks for."""
@@ -87,13 +88,11 @@ def agreement(preferences: Preferences, labels: Mapping[str, Sequence[float]]) -
     )
 
 
-def _share(right: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Interval:
+def _share(right: NDArray[np.bool_]) -> Interval:
     return wilson(int(right.sum()), len(right))
 
 
-def _kappa(
-    ours: np.ndarray[tuple[int], np.dtype[np.float64]], theirs: np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> float:
+def _kappa(ours: Vector, theirs: Vector) -> float:
     """Cohen's, over wins, ties and losses."""
     seen = float((ours == theirs).mean())
     chance = sum(float((ours == side).mean() * (theirs == side).mean()) for side in (-1.0, 0.0, 1.0))
@@ -112,9 +111,9 @@ def _raters(labels: Mapping[str, Sequence[float]]) -> Interval | None:
 
 
 def _corrected(
-    every: np.ndarray[tuple[int], np.dtype[np.float64]],
-    ours: np.ndarray[tuple[int], np.dtype[np.float64]],
-    theirs: np.ndarray[tuple[int], np.dtype[np.float64]],
+    every: Vector,
+    ours: Vector,
+    theirs: Vector,
 ) -> Interval:
     """The judge's mean over all pairs, and what people's labels say it is wrong by.
 
@@ -127,9 +126,7 @@ def _corrected(
     return normal(float(every.mean() + wrong.mean()), error, 0.95, len(every))
 
 
-def _curve(
-    ours: np.ndarray[tuple[int], np.dtype[np.float64]], theirs: np.ndarray[tuple[int], np.dtype[np.float64]]
-) -> tuple[Point, ...]:
+def _curve(ours: Vector, theirs: Vector) -> tuple[Point, ...]:
     sure = np.abs(ours - 0.5)
     order = np.argsort(-sure, kind="stable")
     right = (np.sign(ours - 0.5) == np.sign(theirs - 0.5))[order]

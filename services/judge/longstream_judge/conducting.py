@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from threading import Event
 
@@ -17,20 +19,23 @@ from longstream.view import View
 from longstream_judge import canaries
 from longstream_judge.answering import Run
 from longstream_judge.asking import Asker
-from longstream_judge.contest import READY_S, Engines, Past, contestants, remembered, spec_for, with_family
+from longstream_judge.contest import READY_S, Before, Engines, contestants, remembered, spec_for, with_family
 from longstream_judge.drift import Drift
 from longstream_judge.evaluation import evaluate
 from longstream_judge.grading import panel
 from longstream_judge.ledger import Account, Ledger
+from longstream_judge.planning import Plan
 from longstream_judge.policy import Policy
 from longstream_judge.run import EvaluationRun
 from longstream_judge.spec import Canary, EvaluationResult, EvaluationSpec
 from longstream_judge.ways import way_named
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """What an evaluation is held on: facts of the log, objects, engines, and a folder for models."""
+class Means:
+    """What an evaluation is held with: facts of the log, objects, engines, and a folder for models."""
 
     models: View[Model]
     releases: View[Release]
@@ -55,40 +60,26 @@ class Conducted:
     canaries: tuple[Canary, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
-    """What the log says of a pipeline's earlier evaluations.
-
-    tests: of each that spent its level, whether it promoted for good. spread: of preferences in the last one.
-    canaries_key, canaries_address: of the last one that handed pairs on.
-    """
-
-    tests: tuple[bool, ...] = ()
-    spread: float | None = None
-    canaries_key: str = ""
-    canaries_address: str = ""
-
-
 def conduct(
-    stage: Stage,
+    means: Means,
     evaluation: Evaluation,
     before: Before,
     run: EvaluationRun[Conducted],
     stop: Event,
 ) -> Conducted:
     """Hold an evaluation. Raises Unavailable while the model, its release or the champion is not known here."""
-    candidate, champion, release = _facts(stage, evaluation)
+    candidate, champion, release = _facts(means, evaluation)
     asked = pipelines.of_revision(candidate.revision).evaluate
     ledger = Ledger()
     with (
         trace(parse_traceparent(evaluation.trace)),
-        contestants(stage.engines, stage.storage, stage.cache_dir, candidate, champion) as opened,
+        contestants(means.engines, means.storage, means.cache_dir, candidate, champion) as opened,
     ):
-        models = remembered(opened, stage.engines, evaluation.id, ledger)
-        key = _key(stage, asked)
-        past = Past(tests=before.tests, spread=before.spread, canaries=_known(stage, before, key))
-        spec = with_family(spec_for(candidate, release, stage.storage, past), models, candidate)
-        result = evaluate(spec, models, run.progressed, stop, run.planned)
+        models = remembered(opened, means.engines, evaluation.id, ledger)
+        key = _key(means, asked)
+        spec = spec_for(candidate, release, means.storage, before)
+        spec = with_family(replace(spec, canaries=_known(means, before, key)), models)
+        result = evaluate(spec, models, run.progressed, stop, partial(_planned, run))
     return Conducted(
         result=result,
         drift=result.drift,
@@ -100,21 +91,21 @@ def conduct(
 
 
 def recheck(
-    stage: Stage, pipeline: Pipeline, before: Before, run: EvaluationRun[Conducted], stop: Event
+    means: Means, pipeline: Pipeline, before: Before, run: EvaluationRun[Conducted], stop: Event
 ) -> Conducted:
     """Have the judges see pairs again that they saw before, and nothing else."""
-    key, ledger = _key(stage, pipeline.evaluate), Ledger()
+    key, ledger = _key(means, pipeline.evaluate), Ledger()
     policy = Policy.from_mapping(pipeline.evaluate.gate)
     spec = EvaluationSpec(
         prompts=(),
         heldout=(),
         known=(),
         policy=policy,
-        canaries=_known(stage, before, key),
+        canaries=_known(means, before, key),
         way=pipeline.evaluate.way,
     )
     asker = Asker(spec.patience, run.progressed, stop)
-    judges = [ledger.asked(ledger.paid(judge)) for judge in stage.engines.judges]
+    judges = [ledger.asked(ledger.paid(judge)) for judge in means.engines.judges]
     found = panel(Run(spec, template_named(spec.template), asker), judges).drift()
     address = before.canaries_address if before.canaries_key == key else ""
     return Conducted(
@@ -122,24 +113,29 @@ def recheck(
     )
 
 
-def _facts(stage: Stage, evaluation: Evaluation) -> tuple[Model, Model | None, Release]:
+def _planned(run: EvaluationRun[Conducted], plan: Plan) -> None:
+    _log.info("evaluation planned", extra={"plan": plan.text})
+    run.planned(plan)
+
+
+def _facts(means: Means, evaluation: Evaluation) -> tuple[Model, Model | None, Release]:
     prefix = f"{evaluation.pipeline}/"
-    candidate = stage.models.get(prefix + evaluation.model_id)
-    champion = stage.models.get(prefix + evaluation.champion_id) if evaluation.champion_id else None
-    release = stage.releases.get(prefix + candidate.release_id) if candidate is not None else None
+    candidate = means.models.get(prefix + evaluation.model_id)
+    champion = means.models.get(prefix + evaluation.champion_id) if evaluation.champion_id else None
+    release = means.releases.get(prefix + candidate.release_id) if candidate is not None else None
     if candidate is None or release is None or (evaluation.champion_id and champion is None):
         raise Unavailable("the model that is evaluated, its release or the champion is not known here yet")
     return candidate, champion, release
 
 
-def _key(stage: Stage, asked: Evaluate) -> str:
-    for judge in stage.engines.judges:
+def _key(means: Means, asked: Evaluate) -> str:
+    for judge in means.engines.judges:
         judge.wait_ready(READY_S)
-    judges = [judge.identity for judge in stage.engines.judges]
+    judges = [judge.identity for judge in means.engines.judges]
     return canaries.key(judges, way_named(asked.way).revision, asked.epoch)
 
 
-def _known(stage: Stage, before: Before, key: str) -> tuple[Canary, ...]:
+def _known(means: Means, before: Before, key: str) -> tuple[Canary, ...]:
     if not before.canaries_address or before.canaries_key != key:
         return ()
-    return canaries.read(stage.storage.get(before.canaries_address))
+    return canaries.read(means.storage.get(before.canaries_address))

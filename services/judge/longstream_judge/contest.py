@@ -19,7 +19,7 @@ from longstream_judge import presets
 from longstream_judge.calibration import Known
 from longstream_judge.ledger import Ledger
 from longstream_judge.policy import Policy
-from longstream_judge.spec import Canary, Contestant, EvaluationSpec, Example, Models
+from longstream_judge.spec import Contestant, EvaluationSpec, Example, Models
 
 READY_S = 600.0
 """How long an engine may take to load."""
@@ -41,24 +41,29 @@ class Engines:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
-    """What a pipeline's earlier evaluations leave to the next one.
+class Before:
+    """What the log says of a pipeline's earlier evaluations.
 
     tests: of each that spent its level, whether it promoted for good. spread: of preferences in the last one, None if
-    there was none. canaries: pairs that the same judges saw before.
+    there was none. canaries_key, canaries_address: of the last one that handed pairs on.
     """
 
     tests: tuple[bool, ...] = ()
     spread: float | None = None
-    canaries: tuple[Canary, ...] = ()
+    canaries_key: str = ""
+    canaries_address: str = ""
 
 
-def spec_for(model: Model, release: Release, storage: Storage, past: Past | None = None) -> EvaluationSpec:
+def spec_for(
+    model: Model, release: Release, storage: Storage, before: Before | None = None
+) -> EvaluationSpec:
     """What is asked, from the pipeline revision that the model was made under and its release's held-out rows."""
-    past = past or Past()
+    before = before or Before()
     pipeline = pipelines.of_revision(model.revision)
     asked = pipeline.evaluate
     policy = Policy.from_mapping(asked.gate)
+    if policy.other_family is None:
+        policy = replace(policy, other_family=pipeline.profile == "production")
     heldout = list(_drawn(_heldout(release, storage), pipeline))[: asked.max_prompts]
     prompts = (list(map(_given, asked.prompts)) or heldout)[: asked.max_prompts]
     clean = _clean(prompts, release, storage)
@@ -74,14 +79,13 @@ def spec_for(model: Model, release: Release, storage: Storage, past: Past | None
         way=asked.way,
         rubric=asked.rubric,
         references=asked.references,
-        level=policy.level(past.tests),
-        spread=past.spread,
-        canaries=past.canaries,
+        level=policy.level(before.tests),
+        spread=before.spread,
         contaminated=len(prompts) - len(clean),
     )
 
 
-def with_family(spec: EvaluationSpec, models: Models, model: Model) -> EvaluationSpec:
+def with_family(spec: EvaluationSpec, models: Models) -> EvaluationSpec:
     """The same, with what is to be said of judges that are of the candidate's own model family."""
     own = models.candidate.model.identity.family
     kin = [judge.identity.model for judge in models.judges if own and judge.identity.family == own]
@@ -90,9 +94,7 @@ def with_family(spec: EvaluationSpec, models: Models, model: Model) -> Evaluatio
     said = (
         f"{' and '.join(kin)} judges a model of its own family, {own}: judges prefer what is like themselves"
     )
-    profile = pipelines.of_revision(model.revision).profile
-    other = spec.policy.other_family
-    if other or (other is None and profile == "production"):
+    if spec.policy.other_family:
         return replace(spec, objections=(*spec.objections, said))
     return replace(spec, notes=(*spec.notes, said))
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from longstream.llm.types import LanguageModel
 from longstream_judge.comparison import Pair, prompts_for
 from longstream_judge.planning import SPREAD, Plan, detectable, look_sizes
@@ -13,22 +11,22 @@ from longstream_judge.ways import way_named
 
 def plan(spec: EvaluationSpec, models: Models) -> Plan:
     """The most that the evaluation can ask for. Raises as LanguageModel.count_tokens does, InvalidInput for the way."""
-    most, contestants = spec.sampling.max_tokens, (models.candidate.model, models.champion.model)
-    anchored = anchored_prompts(spec, models)
-    answered = [(model, spec.prompts) for model in contestants] + [(models.champion.model, anchored * 2)]
-    tokens = sum(sum(_questions(model, asked)) + most * len(asked) for model, asked in answered)
-    scored = [model.count_tokens(one.response) for model in contestants for one in spec.heldout]
-    tokens += sum(scored) + sum(sum(_questions(model, spec.heldout)) for model in contestants)
+    anchors = len(anchored_prompts(spec, models))
+    candidate, champion = models.candidate.model, models.champion.model
+    mine = _Counts(spec, candidate)
+    theirs = mine if champion is candidate else _Counts(spec, champion)
+    tokens = mine.contest(spec) + theirs.contest(spec) + 2 * theirs.answers(spec, anchors)
     verdicts = 0
     for judge in models.judges:
-        number, each = _verdicts(spec, judge, [*spec.prompts, *anchored * 2])
+        counts = {id(candidate): mine, id(champion): theirs}.get(id(judge)) or _Counts(spec, judge)
+        number, each = _verdicts(spec, judge, counts, anchors)
         verdicts, tokens = verdicts + number, tokens + each
     return Plan(
         prompts=len(spec.prompts),
         level=spec.level,
         looks=look_sizes(len(spec.prompts), spec.policy) if models.judges else (),
         detectable=detectable(len(spec.prompts), spec.level, spec.spread or SPREAD),
-        answers=sum(len(asked) for _, asked in answered) + len(scored),
+        answers=2 * (len(spec.prompts) + anchors + len(spec.heldout)),
         verdicts=verdicts,
         tokens=tokens,
     )
@@ -40,25 +38,37 @@ def anchored_prompts(spec: EvaluationSpec, models: Models) -> list[Example]:
     return list(spec.prompts[: spec.anchors]) if decides else []
 
 
-def _verdicts(spec: EvaluationSpec, judge: LanguageModel, prompts: Sequence[Example]) -> tuple[int, int]:
+class _Counts:
+    """Tokens of prompts and held-out rows by one model's tokenizer, each text counted once."""
+
+    def __init__(self, spec: EvaluationSpec, model: LanguageModel) -> None:
+        self.questions = [model.count_tokens(one.question) for one in spec.prompts]
+        self._heldout = sum(
+            model.count_tokens(one.question) + model.count_tokens(one.response) for one in spec.heldout
+        )
+
+    def answers(self, spec: EvaluationSpec, count: int) -> int:
+        """Of answers to so many of the prompts, the first ones."""
+        return sum(self.questions[:count]) + count * spec.sampling.max_tokens
+
+    def contest(self, spec: EvaluationSpec) -> int:
+        """Of all answers and of the held-out rows, which are read."""
+        return self.answers(spec, len(self.questions)) + self._heldout
+
+
+def _verdicts(spec: EvaluationSpec, judge: LanguageModel, counts: _Counts, anchors: int) -> tuple[int, int]:
     """Requests to one judge, and their tokens."""
-    way, most = way_named(spec.way), spec.sampling.max_tokens
-    empty = Pair(id="", question="", candidate="", champion="", reference="-", rubric="-")
+    way, answers = way_named(spec.way), 2 * spec.sampling.max_tokens
+    empty = Pair(id="", question="", candidate="", champion="", reference="-", rubric=spec.rubric)
     frame = judge.count_tokens(prompts_for(empty)[0].text)
-    questions = _questions(judge, prompts) + [judge.count_tokens(known.question) for known in spec.known]
-    given = judge.count_tokens(spec.rubric)
-    shown = [judge.count_tokens(one.response) for one in prompts] if spec.references else [0] * len(prompts)
-    shown += [0] * len(spec.known)
-    read = [
-        frame + given + more + question + 2 * most for question, more in zip(questions, shown, strict=True)
-    ]
+    shown = counts.questions
+    if spec.references:
+        references = [judge.count_tokens(one.response) for one in spec.prompts]
+        shown = [sum(each) for each in zip(shown, references, strict=True)]
+    known = [judge.count_tokens(one.question) for one in spec.known]
+    read = [frame + answers + tokens for tokens in (*shown, *shown[:anchors] * 2, *known)]
     for canary in spec.canaries:
         pair = canary.pair
         texts = (pair.question, pair.candidate, pair.champion, pair.reference, pair.rubric)
         read.append(frame + judge.count_tokens("\n".join(texts)))
-    requests = 2 * way.calls * len(read)
-    return requests, 2 * way.calls * sum(read) + 2 * way.most_tokens * len(read)
-
-
-def _questions(model: LanguageModel, examples: Sequence[Example]) -> list[int]:
-    return [model.count_tokens(example.question) for example in examples]
+    return 2 * way.calls * len(read), 2 * (way.calls * sum(read) + way.most_tokens * len(read))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from longstream.errors import InvalidInput
-from longstream_judge.preferences import Preferences, read_preferences
+from longstream_judge.preferences import Preferences, Vector, read_preferences
 from longstream_judge.questions import json_rows
 
 LM_EVAL = "lm-eval:"
@@ -63,9 +63,7 @@ def mean(name: str, judges: list[Preferences]) -> Preferences:
     )
 
 
-def _order(
-    rows: dict[str, list[tuple[Preferences, int]]], order: str
-) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _order(rows: dict[str, list[tuple[Preferences, int]]], order: str) -> Vector:
     """The mean of one order over the judges that showed the pair in it; not a number where none did."""
     means = []
     for said in rows.values():

@@ -23,6 +23,7 @@ from longstream_judge.spec import (
     EvaluationSpec,
     Example,
     MemberReport,
+    admitted,
 )
 from longstream_judge.ways import Way, compared, way_named
 from longstream_judge.winrate import Row, win_rate
@@ -42,7 +43,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Judges that were calibrated. admitted: those whose verdicts count."""
+    """Judges that were calibrated."""
 
     run: Run
     way: Way
@@ -52,8 +53,8 @@ class Panel:
 
     @property
     def admitted(self) -> tuple[Member, ...]:
-        """Those that passed their calibration; all, where none did, so that what they say can be told."""
-        return tuple(one for one in self.members if one.calibration.passed) or self.members
+        """Those whose verdicts count."""
+        return admitted(self.members)
 
     def drift(self) -> Drift | None:
         """How far the judges moved from what they said of the same pairs before."""
@@ -73,15 +74,15 @@ class Panel:
             Canary(pair=rows[0].known.pair, preferences=tuple(row.comparison.preference for row in rows))
             for rows in zip(*(member.rows for member in self.members), strict=True)
         ]
-        admitted = self.admitted
-        places = [admitted.index(member) if member in admitted else None for member in self.members]
+        counting = self.admitted
+        places = [counting.index(member) if member in counting else None for member in self.members]
         met = [
             Canary(
                 pair=pair_of(self.run.spec, row),
                 preferences=tuple(_preference(row, place) for place in places),
             )
             for row in compared
-            if len(row.members) == len(admitted) and not row.comparison.failure
+            if not row.comparison.failure
         ]
         return [one for group in (known, met) for one in _sample(group, self.run.spec.seed)]
 
@@ -95,7 +96,8 @@ class Panel:
         failures = [_missing(mine, theirs) for mine, theirs in zip(candidate, champion, strict=True)]
         whole = [pair for pair, failure in zip(pairs, failures, strict=True) if not failure]
         judged = iter(self._said(stage, whole))
-        said = [(lost(failure),) if failure else next(judged) for failure in failures]
+        everybody = len(self.admitted)
+        said = [(lost(failure),) * everybody if failure else next(judged) for failure in failures]
         return [
             ComparedRow(
                 prompt=prompt, candidate=mine, champion=theirs, comparison=combined(each), members=each
@@ -106,12 +108,12 @@ class Panel:
     def reports(self, rows: Sequence[ComparedRow]) -> list[MemberReport]:
         """What each judge was and said by itself."""
         told: list[MemberReport] = []
-        admitted = self.admitted
+        counting = self.admitted
         for member in self.members:
             own = None
-            if member in admitted and rows:
-                place = admitted.index(member)
-                alone = (row_of(row, row.members[min(place, len(row.members) - 1)]) for row in rows)
+            if member in counting and rows:
+                place = counting.index(member)
+                alone = (row_of(row, row.members[place]) for row in rows)
                 own = win_rate(alone, self.run.spec.bootstrap)
             told.append(
                 MemberReport(judge=member.model.identity, calibration=member.calibration, win_rate=own)
@@ -128,10 +130,9 @@ def panel(run: Run, judges: Sequence[LanguageModel]) -> Panel:
     """Calibrate every judge on the known pairs."""
     way = way_named(run.spec.way, run.spec.policy.max_lost_mass)
     members = tuple(_member(run, way, judge) for judge in judges)
-    passed = [one for one in members if one.calibration.passed] or list(members)
     rows = [
         CalibratedRow(known=each[0].known, comparison=combined([row.comparison for row in each]))
-        for each in zip(*(member.rows for member in passed), strict=True)
+        for each in zip(*(member.rows for member in admitted(members)), strict=True)
     ]
     calibration = calibrate([(row.known, row.comparison) for row in rows], run.spec.policy.calibration)
     if len(members) > 1 and not any(one.calibration.passed for one in members):

@@ -35,10 +35,10 @@ from longstream.v1.records_pb2 import (
 )
 from longstream.view import CATCH_UP_S
 from longstream_judge import canaries, facts, queueing, reign
-from longstream_judge.conducting import Before, Conducted, Stage, conduct, recheck
+from longstream_judge.conducting import Conducted, Means, conduct, recheck
+from longstream_judge.contest import Before
 from longstream_judge.metrics import JudgeMetrics
-from longstream_judge.run import EvaluationRun
-from longstream_judge.run import Stage as Step
+from longstream_judge.run import EvaluationRun, Stage
 from longstream_judge.spec import EvaluationResult
 
 _log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ class JudgeParts:
     """What the owner works with."""
 
     bus: Bus
-    stage: Stage
+    means: Means
     metrics: JudgeMetrics
     max_attempts: int
     """Tries of an evaluation that may itself be the cause of its failure."""
@@ -67,7 +67,7 @@ class _Running:
     evaluation: Evaluation
     before: Before
     run: EvaluationRun[Conducted] | None = None
-    shown: Step | None = None
+    shown: Stage | None = None
     shown_at: float = 0.0
 
 
@@ -84,8 +84,8 @@ class JudgingOwner(Owner):
     def gained(self, partition: Partition) -> None:
         """Restore states, evaluations and promotions; a running evaluation is started again by `act`."""
         super().gained(partition)
-        self._parts.stage.models.catch_up(CATCH_UP_S)
-        self._parts.stage.releases.catch_up(CATCH_UP_S)
+        self._parts.means.models.catch_up(CATCH_UP_S)
+        self._parts.means.releases.catch_up(CATCH_UP_S)
         self._evaluations.gained(partition)
         self._promotions.gained(partition)
 
@@ -123,7 +123,7 @@ class JudgingOwner(Owner):
         """Queue what new models ask for, then take the pipeline's work a step further."""
         del state
         if pipeline.evaluate.on_model:
-            for _, model in self._parts.stage.models.under(f"{pipeline.name}/"):
+            for _, model in self._parts.means.models.under(f"{pipeline.name}/"):
                 if self._evaluations.get(pipeline.name, queueing.name_of(model, "model")) is None:
                     outputs.append(self._put(queueing.queued(model, "model")))
         if pipeline.evaluate.recheck_s is not None:
@@ -136,7 +136,7 @@ class JudgingOwner(Owner):
     def _recheck(self, pipeline: str, every_s: float, outputs: list[Output]) -> None:
         """Queue a recheck once nothing was judged for so long; not before there are pairs to be seen again."""
         known = list(self._evaluations.of(pipeline))
-        if self._before(pipeline).canaries_address and queueing.recheck_due(known, every_s):
+        if queueing.recheck_due(known, every_s) and self._before(pipeline).canaries_address:
             outputs.append(self._put(queueing.recheck(pipeline, known)))
 
     def _create(self, command: JudgingCommand, outputs: list[Output]) -> str:
@@ -149,7 +149,7 @@ class JudgingOwner(Owner):
         return evaluation.id
 
     def _model(self, pipeline: str, model_id: str) -> Model:
-        models = self._parts.stage.models
+        models = self._parts.means.models
         model = models.get(f"{pipeline}/{model_id}")
         if model is None:
             models.catch_up(CATCH_UP_S)  # the caller may have seen more than this view
@@ -204,25 +204,26 @@ class JudgingOwner(Owner):
         for evaluation in sorted(self._evaluations.of(pipeline.name), key=queueing.age):
             if evaluation.state in queueing.OPEN:
                 evaluation.state, evaluation.attempt = Evaluation.STATE_RUNNING, evaluation.attempt + 1
-                evaluation.champion_id = self._champion(pipeline.name)
+                if evaluation.kind != Evaluation.KIND_RECHECK:
+                    evaluation.champion_id = self._champion(pipeline.name)
                 outputs.append(self._put(evaluation))
                 self._running = _Running(evaluation, self._before(pipeline.name))
                 return
 
     def _advance(self, running: _Running, pipeline: Pipeline, outputs: list[Output]) -> None:
         if running.run is None:  # that it runs is in the log by now
-            stage, asked, before = self._parts.stage, running.evaluation, running.before
+            means, asked, before = self._parts.means, running.evaluation, running.before
             if asked.kind == Evaluation.KIND_RECHECK:
-                running.run = EvaluationRun(partial(recheck, stage, pipeline, before))
+                running.run = EvaluationRun(partial(recheck, means, pipeline, before))
             else:
-                running.run = EvaluationRun(partial(conduct, stage, asked, before))
+                running.run = EvaluationRun(partial(conduct, means, asked, before))
         elif not running.run.ended:
             self._show(running, running.run.stage, outputs)
         else:
             self._finish(running.evaluation, running.run, outputs)
             self._running = None
 
-    def _show(self, running: _Running, stage: Step, outputs: list[Output]) -> None:
+    def _show(self, running: _Running, stage: Stage, outputs: list[Output]) -> None:
         if stage == running.shown or time.monotonic() - running.shown_at < _SHOW_EVERY_S:
             return
         running.shown, running.shown_at = stage, time.monotonic()
@@ -254,12 +255,12 @@ class JudgingOwner(Owner):
         if result is None:
             return ""
         table = facts.table(evaluation, result.compared, result.anchors)
-        return str(self._parts.stage.storage.put(table, facts.MEDIA_TYPE))
+        return str(self._parts.means.storage.put(table, facts.MEDIA_TYPE))
 
     def _stored_canaries(self, conducted: Conducted) -> str:
         if conducted.canaries_address or not conducted.canaries:
             return conducted.canaries_address
-        return str(self._parts.stage.storage.put(canaries.table(conducted.canaries), facts.MEDIA_TYPE))
+        return str(self._parts.means.storage.put(canaries.table(conducted.canaries), facts.MEDIA_TYPE))
 
     def _told(self, evaluation: Evaluation, result: EvaluationResult, outputs: list[Output]) -> None:
         """Write down every comparison, and what becomes of the model."""

@@ -33,12 +33,16 @@ class Plan:
     def text(self) -> str:
         """The same in words."""
         looks = ", ".join(map(str, self.looks))
-        lead = "none" if math.isinf(self.detectable) else f"{100 * self.detectable:.1f} points"
         return (
-            f"{self.prompts} prompts, looked at after {looks or 'none'}; a lead of {lead} is found {POWER:.0%} of the "
-            f"time at an error of {100 * self.level:.2g} %; {self.answers} answers, {self.verdicts} verdicts, "
-            f"{self.tokens} tokens at most"
+            f"{self.prompts} prompts, looked at after {looks or 'none'}; {power(self.detectable, self.level)}; "
+            f"{self.answers} answers, {self.verdicts} verdicts, {self.tokens:,} tokens at most"
         )
+
+
+def power(lead: float, level: float) -> str:
+    """What can be found, in words."""
+    said = "no lead" if math.isinf(lead) else f"a lead of {100 * lead:.1f} points"
+    return f"{said} is found {POWER:.0%} of the time at an error of {100 * level:.2g} %"
 
 
 def detectable(instructions: int, level: float, spread: float) -> float:

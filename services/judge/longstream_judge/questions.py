@@ -34,13 +34,22 @@ class Questions:
 @dataclass(frozen=True, slots=True)
 class Answers:
     """One model's answers. name: the generator that they name, else the file's. bits: what it needs for the prompts'
-    own answers, by id, where it was asked.
+    own answers, by text, else by id, where it was asked.
     """
 
     name: str
     by_id: Mapping[str, str]
     by_text: Mapping[str, str]
     bits: Mapping[str, float] = field(default_factory=dict)
+
+    def beside(self, example: Example) -> str | None:
+        """The answer by the prompt's text, where ids may be those of another file; else as `to`."""
+        found = self.by_text.get(_bare(example.question))
+        return self.to(example) if found is None else found
+
+    def bits_of(self, example: Example) -> float | None:
+        """What the model needs for the prompt's own answer, found in the same way."""
+        return self.bits.get(_bare(example.question), self.bits.get(example.id))
 
     def to(self, example: Example) -> str | None:
         """The answer to a prompt: by its id, else by its text; None if there is none."""
@@ -75,11 +84,14 @@ def read_questions(paths: Sequence[Path], *, keep_repeated: bool = False) -> Que
     return Questions(tuple(found), dict(repeated))
 
 
-def read_references(path: Path) -> list[Example]:
-    """Prompts of a file that come with a person's answer. Raises NotFound, InvalidInput, where one has none."""
-    answered = read_answers(path)
-    examples = read_questions([path]).examples
-    return [replace(example, response=answered.to(example) or "") for example in examples]
+def with_references(examples: Sequence[Example], paths: Sequence[Path]) -> tuple[Example, ...]:
+    """The prompts of those files with the answers that stand beside them. Raises InvalidInput, where one has none."""
+    answered = [read_answers(path) for path in paths]
+
+    def reference(example: Example) -> str:
+        return next((text for one in answered if (text := one.beside(example)) is not None), "")
+
+    return tuple(replace(example, response=reference(example)) for example in examples)
 
 
 def read_answers(path: Path) -> Answers:
@@ -101,8 +113,8 @@ def read_answers(path: Path) -> Answers:
         for key, table in ((name, by_id), (_bare(question), by_text)):
             if key and table.setdefault(key, text) != text:
                 raise InvalidInput(f"{path}:{number} answers {key[:80]!r} a second time, otherwise")
-        if name is not None and isinstance(row.get("reference_bits"), int | float):
-            bits[name] = float(row["reference_bits"])
+        if isinstance(row.get("reference_bits"), int | float):
+            bits[_bare(question) or str(name)] = float(row["reference_bits"])
     return Answers(names.most_common(1)[0][0] if names else path.stem, by_id, by_text, bits)
 
 
@@ -133,12 +145,13 @@ def _json(path: Path, number: int, text: str) -> Any:
 
 
 def _example(path: Path, number: int, row: Mapping[str, Any]) -> Example:
-    question = _question(row)
-    if not question.strip():
+    told, given = _parts(row)
+    example = Example(id="", instruction=told, input=given)
+    if not example.question.strip():
         raise InvalidInput(
             f"{path}:{number} has no prompt: none of {', '.join(_TEXTS)}, turns, conversations is a text"
         )
-    return Example(id=_id(row) or digest("prompt", question)[:16], instruction=question)
+    return replace(example, id=_id(row) or digest("prompt", example.question)[:16])
 
 
 def _id(row: Mapping[str, Any]) -> str | None:
@@ -151,16 +164,22 @@ def _id(row: Mapping[str, Any]) -> str | None:
 
 def _question(row: Mapping[str, Any]) -> str:
     """The prompt's text; "" where the row has none."""
+    told, given = _parts(row)
+    return Example(id="", instruction=told, input=given).question
+
+
+def _parts(row: Mapping[str, Any]) -> tuple[str, str]:
+    """The prompt's instruction and input, as a template takes them; "" for what the row has not."""
     for name in ("conversations", "turns"):
         turns = row.get(name)
         if isinstance(turns, list) and turns and isinstance(turns[0], str):
-            return turns[0]
+            return turns[0], ""
     told = next((row[name] for name in _TEXTS if isinstance(row.get(name), str)), "")
     given = row.get("input")
     instances = row.get("instances")
     if isinstance(instances, list) and instances and isinstance(instances[0], dict):
         given = instances[0].get("input")
-    return f"{told}\n\n{given}" if isinstance(given, str) and given.strip() else told
+    return told, given if isinstance(given, str) else ""
 
 
 def _answer(path: Path, number: int, row: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from longstream.llm.types import Adapter, EngineIdentity, LanguageModel, Sampling
 from longstream.template import DEFAULT_TEMPLATE
@@ -135,6 +136,22 @@ class MemberReport:
     win_rate: WinRate | None = None
 
 
+class Calibrated(Protocol):
+    """Who was calibrated."""
+
+    @property
+    def calibration(self) -> Calibration:
+        """What it showed."""
+
+
+One = TypeVar("One", bound=Calibrated)
+
+
+def admitted(members: Sequence[One]) -> tuple[One, ...]:
+    """Those whose verdicts count: who passed the calibration; all, where nobody did, so that something can be told."""
+    return tuple(one for one in members if one.calibration.passed) or tuple(members)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationResult:
     """The verdict with all that led to it.
@@ -165,6 +182,4 @@ class EvaluationResult:
     @property
     def judges(self) -> tuple[EngineIdentity, ...]:
         """Those whose verdicts counted."""
-        return tuple(member.judge for member in self.members if member.calibration.passed) or tuple(
-            member.judge for member in self.members
-        )
+        return tuple(member.judge for member in admitted(self.members))

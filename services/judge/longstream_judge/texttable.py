@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from longstream.commands.common import columns
 from longstream_judge.textmetrics import Figure
 
 Figures = Mapping[str, Mapping[str, Mapping[str, Figure]]]
@@ -65,19 +66,15 @@ class Table:
         )
 
     def _block(self, name: str) -> str:
-        rows = [(name.replace("_", "-"), *(["all"] if len(self.sets) > 1 else []), *self.sets)]
+        heads = (name.replace("_", "-"), *(["all"] if len(self.sets) > 1 else []), *self.sets)
+        rows = []
         for model, by_set in self.figures.items():
             cells = [by_set[one][name] for one in self.sets]
             rows.append((model, *([_cell(mean_of(cells))] if len(cells) > 1 else []), *map(_cell, cells)))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
         signatures = sorted(
             {by_name[name].signature for by_set in self.figures.values() for by_name in by_set.values()}
         )
-        return "\n".join([*lines, f"({'; '.join(filter(None, signatures))})"])
+        return f"{columns(heads, rows)}\n({'; '.join(filter(None, signatures))})"
 
 
 def mean_of(cells: Sequence[Figure]) -> Figure:

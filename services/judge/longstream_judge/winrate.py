@@ -121,7 +121,7 @@ def _slices(read: Sequence[tuple[Row, float]], settings: Bootstrap) -> dict[str,
     for item in read:
         if item[0].slice:
             parts[item[0].slice].append(item)
-    if len(parts) < 2:  # one alone says nothing that the whole does not
+    if any(len(rows) == len(read) for rows in parts.values()):  # it is the whole, and says nothing else
         return {}
     rates = {name: _rate(parts[name], settings) for name in sorted(parts)}
     return {name: rate for name, rate in rates.items() if rate is not None}

@@ -15,7 +15,7 @@ from longstream_judge.answers import write
 from longstream_judge.commands.judge import ENGINE_PREFIX
 from longstream_judge.commands.writing import add_writing, writing
 from longstream_judge.formats import FORMATS, answer_row, written
-from longstream_judge.questions import read_questions, read_references
+from longstream_judge.questions import read_questions, with_references
 
 ANSWERED = "answered"
 
@@ -45,10 +45,9 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     """Answer; 2 if there were prompts and none got an answer, else 0."""
+    examples = read_questions(args.prompts).examples
     if args.references:
-        examples = [example for path in args.prompts for example in read_references(path)]
-    else:
-        examples = list(read_questions(args.prompts).examples)
+        examples = with_references(examples, args.prompts)
     how = writing(args, args.name or args.model, args.adapter, references=args.references)
     account, terminal = Account(ANSWERED), TerminalLine(sys.stderr)
     with (

@@ -21,14 +21,14 @@ from longstream_judge.answers import write
 from longstream_judge.commands.answer import ANSWERED
 from longstream_judge.commands.judge import ENGINE_PREFIX
 from longstream_judge.commands.writing import add_writing, writing
-from longstream_judge.questions import Answers, read_answers, read_references
+from longstream_judge.questions import Answers, read_answers, read_questions, with_references
 from longstream_judge.spec import Example
 from longstream_judge.textmetrics import NAMES, Scored, figures, known
 from longstream_judge.texttable import Table
 
 _EPILOG = """\
-Each --set is a file of prompts with people's answers (instruction, output). Answers are joined to them by id, else by
-text. A figure of one set is worked out on the prompts that every model answered, so that models are compared on the
+Each --set is a file of prompts with people's answers (instruction, output). Answers are joined to them by text, else
+by id. A figure of one set is worked out on the prompts that every model answered, so that models are compared on the
 same ones; the others are counted. METEOR needs WordNet (NLTK_DATA), BLEU and chrF sacrebleu.
 """
 
@@ -73,7 +73,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(args: argparse.Namespace) -> int:
     """Print the tables."""
     names = NAMES if args.metric == "all" else known([name.strip() for name in args.metric.split(",")])
-    sets = {name: read_references(Path(file)) for name, file in _named(args.set, "--set", once=True)}
+    sets = {name: _read(Path(file)) for name, file in _named(args.set, "--set", once=True)}
     answers: dict[str, list[_Given]] = {}
     for model, file in _named(args.answers, "--answers"):
         answers.setdefault(model, []).append(_Given(read_answers(Path(file))))
@@ -99,15 +99,16 @@ class _Given:
     answers: Answers
     set: str = ""
 
-    def to(self, name: str, example: Example) -> str | None:
-        """The answer to a prompt of that set: by its text, since ids may mean another one in another set."""
-        if self.set not in ("", name):
-            return None
-        by_text = self.answers.by_text.get(example.question.strip())
-        return self.answers.to(example) if by_text is None else by_text
+    def of(self, name: str) -> Answers | None:
+        """The answers, if they are to that set's prompts."""
+        return self.answers if self.set in ("", name) else None
 
 
-def _tell_apart(sets: dict[str, list[Example]], given: Sequence[Answers]) -> None:
+def _read(path: Path) -> tuple[Example, ...]:
+    return with_references(read_questions([path]).examples, [path])
+
+
+def _tell_apart(sets: dict[str, tuple[Example, ...]], given: Sequence[Answers]) -> None:
     ids = Counter(example.id for examples in sets.values() for example in examples)
     unnamed = [answers.name for answers in given if not answers.by_text]
     if unnamed and any(count > 1 for count in ids.values()):
@@ -117,7 +118,7 @@ def _tell_apart(sets: dict[str, list[Example]], given: Sequence[Answers]) -> Non
         )
 
 
-def _table(sets: dict[str, list[Example]], answers: dict[str, list[_Given]]) -> Table:
+def _table(sets: dict[str, tuple[Example, ...]], answers: dict[str, list[_Given]]) -> Table:
     def all_have(name: str, example: Example) -> bool:
         return all(_answer(given, name, example) is not None for given in answers.values())
 
@@ -134,7 +135,7 @@ def _table(sets: dict[str, list[Example]], answers: dict[str, list[_Given]]) -> 
     )
 
 
-def _answered(args: argparse.Namespace, sets: dict[str, list[Example]]) -> Iterable[tuple[str, _Given]]:
+def _answered(args: argparse.Namespace, sets: dict[str, tuple[Example, ...]]) -> Iterable[tuple[str, _Given]]:
     """Let each model answer each set; its answers stay in the output folder."""
     models = _named(args.model, "--model", once=True)
     adapters = dict(_named(args.adapter, "--adapter", once=True))
@@ -179,17 +180,22 @@ def _named(given: Sequence[str], option: str, *, once: bool = False) -> list[tup
 
 
 def _answer(given: Sequence[_Given], name: str, example: Example) -> str | None:
-    return next((text for one in given if (text := one.to(name, example)) is not None), None)
+    found = (one.beside(example) for given_one in given if (one := given_one.of(name)) is not None)
+    return next((text for text in found if text is not None), None)
+
+
+def _bits(given: Sequence[_Given], name: str, example: Example) -> float | None:
+    found = (one.bits_of(example) for given_one in given if (one := given_one.of(name)) is not None)
+    return next((bits for bits in found if bits is not None), None)
 
 
 def _scored(given: Sequence[_Given], name: str, examples: Sequence[Example]) -> list[Scored]:
-    bits = {key: value for one in given if one.set in ("", name) for key, value in one.answers.bits.items()}
     return [
         Scored(
             id=example.id,
             answer=_answer(given, name, example) or "",
             reference=example.response,
-            bits=bits.get(example.id),
+            bits=_bits(given, name, example),
         )
         for example in examples
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from longstream.commands.account import Account
-from longstream.commands.engine import add_engine, engine, steadily
+from longstream.commands.engine import add_engine, engine, loaded, steadily
 from longstream.commands.outputs import opened, tell
 from longstream.commands.terminal import TerminalLine
 from longstream.commands.together import in_order
@@ -20,8 +20,8 @@ from longstream.errors import InvalidInput, SuiteError
 from longstream.llm.types import EngineIdentity, LanguageModel
 from longstream_judge.comparison import Comparison, Pair, lost, prompts_for
 from longstream_judge.formats import FORMATS, verdict_row, written
-from longstream_judge.planning import POWER, SPREAD, detectable
-from longstream_judge.questions import Answers, Questions, read_answers, read_questions
+from longstream_judge.planning import SPREAD, detectable, power
+from longstream_judge.questions import Answers, read_answers, read_questions, with_references
 from longstream_judge.spec import Example
 from longstream_judge.style import marks
 from longstream_judge.ways import WAYS, Way, compared, way_named
@@ -88,15 +88,17 @@ def run(args: argparse.Namespace) -> int:
         baseline=read_answers(args.baseline),
         timeout_s=args.timeout,
         rubric=_text(args.rubric),
-        references=[read_answers(path) for path in args.prompts] if args.references else [],
     )
+    examples = with_references(questions.examples, args.prompts) if args.references else questions.examples
+    if args.plan:
+        with loaded(args.model, ENGINE_PREFIX) as model:
+            print(work.plan(model, examples))
+        return 0
     account, terminal = Account(JUDGED), TerminalLine(sys.stderr)
     with engine(args, account.remembered, ENGINE_PREFIX) as model, ExitStack() as files:
-        print(work.plan(model, questions.examples), file=sys.stderr)
-        if args.plan:
-            return 0
+        print(work.plan(model, examples), file=sys.stderr)
         put = files.enter_context(written(args.format, opened(args, files)))
-        for example, found in _judged(model, questions, work, args.in_flight):
+        for example, found in in_order(examples, partial(work.do, model), args.in_flight):
             row = work.fields(example, found, model.identity)
             put(verdict_row(args.format, row, work.pair(example)))
             account.count(found.failure or JUDGED)
@@ -106,13 +108,6 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name}: {count} prompts left out, which came before", file=sys.stderr)
     tell(args, account)
     return 0 if account.outcomes[JUDGED] else 2
-
-
-def _judged(
-    model: LanguageModel, questions: Questions, work: _Work, in_flight: int
-) -> Iterator[tuple[Example, Comparison]]:
-    do = partial(work.do, model)
-    yield from in_order(questions.examples, do, in_flight)
 
 
 def _text(path: Path | None) -> str:
@@ -133,7 +128,6 @@ class _Work:
     baseline: Answers
     timeout_s: float
     rubric: str = ""
-    references: Sequence[Answers] = ()
 
     def do(self, model: LanguageModel, example: Example) -> Comparison:
         """What the judge says, or why it says nothing."""
@@ -146,7 +140,7 @@ class _Work:
             question=example.question,
             candidate=mine,
             champion=theirs,
-            reference=self._reference(example),
+            reference=example.response,
             rubric=self.rubric,
         )
         try:
@@ -156,9 +150,6 @@ class _Work:
                 raise  # the model, and so every pair
             return lost(f"judge_{error.reason}")
 
-    def _reference(self, example: Example) -> str:
-        return next((text for one in self.references if (text := one.to(example))), "")
-
     def pair(self, example: Example) -> tuple[str, str]:
         """Both answers; empty where there is none."""
         return self.candidate.to(example) or "", self.baseline.to(example) or ""
@@ -166,15 +157,13 @@ class _Work:
     def plan(self, model: LanguageModel, examples: Sequence[Example]) -> str:
         """What judging takes at most and can find, in words."""
         texts = [
-            "\n".join((self.rubric, one.question, self._reference(one), *pair))
+            "\n".join((self.rubric, one.question, one.response, *pair))
             for one in examples
             if all(pair := self.pair(one))
         ]
-        lead = 100 * detectable(len(texts), _LEVEL, SPREAD)
         return (
             f"{len(texts)} pairs in both orders: {2 * self.way.calls * len(texts)} requests, "
-            f"{self._tokens(model, texts)}; a lead of {lead:.1f} points is found {POWER:.0%} of the time at an error "
-            f"of {100 * _LEVEL:g} %"
+            f"{self._tokens(model, texts)}; {power(detectable(len(texts), _LEVEL, SPREAD), _LEVEL)}"
         )
 
     def _tokens(self, model: LanguageModel, texts: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from longstream.commands.common import columns
 from longstream.errors import InvalidInput
 from longstream.report.board import Line, as_csv, as_page
 from longstream.v1.records_pb2 import Interval
@@ -108,15 +109,10 @@ def told(card: Scorecard) -> dict[str, Any]:
 
 
 def _table(cards: list[Scorecard]) -> str:
-    rows = [_HEADS, *(_row(card) for card in cards)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
     notes = [f"{card.name}: {words}" for card in cards for words in card.flags.values()]
     judges = sorted({judge for card in cards for judge in card.judges}) or ["unnamed"]
     versions = f"controls {cards[0].controlled.controls}, judge {', '.join(judges)}"
-    return "\n".join([*lines, *notes, versions])
+    return "\n".join([columns(_HEADS, map(_row, cards)), *notes, versions])
 
 
 def _row(card: Scorecard) -> tuple[str, ...]:
