@@ -170,7 +170,7 @@ def test_a_run_that_is_killed_asks_for_no_answer_twice(server: Server, tmp_path:
     given = write(tmp_path / "p", [{"id": str(n), "instruction": f"Say {n}."} for n in range(120)])
     output = tmp_path / "answers"
     words = ["answer", "--prompts", str(given), "--model", url(server), "--in-flight", "4", "--json"]
-    told = killed_until_done([*words, "--output", str(output)], output, server, every=40)
+    told = killed_until_done([*words, "--output", str(output)], output, server, every=25)
     assert told["outcomes"] == {"answered": 120}
     assert server.asked <= 120 + 3 * 4
     assert [row["id"] for row in read(output)] == [str(n) for n in range(120)]
