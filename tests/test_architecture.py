@@ -109,15 +109,17 @@ def test_every_program_starts_without_a_model_runtime() -> None:
         for file in suite()
         if not any(
             fnmatch(file, door)
-            for package in ("torch", "transformers", "kafka", "boto3", "opentelemetry")
+            for package in ("torch", "transformers", "kafka", "boto3", "opentelemetry", "sklearn")
             for door in DOORS[package]
         )
-        or file.endswith(("/service.py", "/settings.py", "/commands.py", "/llm/__init__.py"))
+        or file.endswith(
+            ("/service.py", "/settings.py", "/commands.py", "/llm/__init__.py", "/diverse/call.py")
+        )
     ]
     program = (
         "import importlib, sys\n"
         "for name in sys.argv[1:]: importlib.import_module(name)\n"
-        "heavy = {'torch', 'vllm', 'transformers', 'peft', 'kafka', 'boto3', 'botocore', 'opentelemetry'}\n"
+        "heavy = {'torch', 'vllm', 'transformers', 'peft', 'kafka', 'boto3', 'botocore', 'opentelemetry', 'sklearn'}\n"
         "sys.exit(', '.join(sys.modules.keys() & heavy) or None)"
     )
     path = [str(ROOT), *(str(ROOT / "services" / service) for service in SERVICES)]

@@ -1,4 +1,8 @@
-"""The call that chooses: one at a time, since each takes all cores and as much memory as a pool may have."""
+"""The call that chooses: one at a time, since each takes all cores and as much memory as a pool may have.
+
+What chooses is loaded when it is first asked for: scikit-learn and what it brings take a second and 170 MB, which
+every curator would pay at each start.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from longstream.errors import DeadlineExceeded, InvalidInput, Overloaded
 from longstream.v1 import curator_pb2 as pb
-from longstream_curator.diverse.embedding import Embedding, Encoded, LatentSemantic
-from longstream_curator.diverse.pool import Choice, Pool, Wish
+
+if TYPE_CHECKING:
+    from longstream_curator.diverse.embedding import Embedding
+    from longstream_curator.diverse.pool import Choice, Wish
 
 _MAX_TEXTS = 1_000
 _PATIENCE_S = 1.0
@@ -32,6 +39,8 @@ class DiverseSelection:
 
         waited_for: whether the caller is still there, which is asked before what takes long.
         """
+        from longstream_curator.diverse.pool import Pool
+
         wish: Wish | None = None
         with self._turn(), Pool(self._embedding(), self._most) as pool:
             for request in requests:
@@ -62,7 +71,7 @@ def embedding_of(model: Path | None) -> Callable[[], Embedding]:
     Raises InvalidInput if the model cannot be loaded here.
     """
     if model is None:
-        return LatentSemantic
+        return _latent_semantic
     try:
         # It loads torch, which the curator's image has not.
         from longstream.llm.sentences import SentenceEncoder
@@ -72,10 +81,24 @@ def embedding_of(model: Path | None) -> Callable[[], Embedding]:
             f"them beside the curator, or leave the setting out"
         ) from error
     encoder = SentenceEncoder(str(model))
-    return lambda: Encoded(encoder.name, encoder.encode)
+
+    def encoded() -> Embedding:
+        from longstream_curator.diverse.embedding import Encoded
+
+        return Encoded(encoder.name, encoder.encode)
+
+    return encoded
+
+
+def _latent_semantic() -> Embedding:
+    from longstream_curator.diverse.embedding import LatentSemantic
+
+    return LatentSemantic()
 
 
 def _wish(options: pb.SelectDiverseOptions, before: Wish | None) -> Wish:
+    from longstream_curator.diverse.pool import Wish
+
     if before is not None:
         raise InvalidInput("options come once, in the first message", field="options")
     return Wish(count=options.count, seed=options.seed, most_per_site=options.most_per_site)
