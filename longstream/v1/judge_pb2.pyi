@@ -37,7 +37,7 @@ class ComparePairsResponse(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., comparison: _Optional[_Union[PairComparison, _Mapping]] = ..., failure: _Optional[_Union[CompareFailure, _Mapping]] = ...) -> None: ...
 
 class PairComparison(_message.Message):
-    __slots__ = ("preference", "forward", "swapped", "slot_effect_logits", "lost", "said", "engine", "model", "model_revision", "prompt_revision")
+    __slots__ = ("preference", "forward", "swapped", "slot_effect_logits", "lost", "said", "engine", "model", "model_revision", "prompt_revision", "judges")
     PREFERENCE_FIELD_NUMBER: _ClassVar[int]
     FORWARD_FIELD_NUMBER: _ClassVar[int]
     SWAPPED_FIELD_NUMBER: _ClassVar[int]
@@ -48,6 +48,7 @@ class PairComparison(_message.Message):
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_REVISION_FIELD_NUMBER: _ClassVar[int]
     PROMPT_REVISION_FIELD_NUMBER: _ClassVar[int]
+    JUDGES_FIELD_NUMBER: _ClassVar[int]
     preference: float
     forward: float
     swapped: float
@@ -58,7 +59,26 @@ class PairComparison(_message.Message):
     model: str
     model_revision: str
     prompt_revision: str
-    def __init__(self, preference: _Optional[float] = ..., forward: _Optional[float] = ..., swapped: _Optional[float] = ..., slot_effect_logits: _Optional[float] = ..., lost: _Optional[str] = ..., said: _Optional[_Iterable[str]] = ..., engine: _Optional[str] = ..., model: _Optional[str] = ..., model_revision: _Optional[str] = ..., prompt_revision: _Optional[str] = ...) -> None: ...
+    judges: _containers.RepeatedCompositeFieldContainer[JudgeVerdict]
+    def __init__(self, preference: _Optional[float] = ..., forward: _Optional[float] = ..., swapped: _Optional[float] = ..., slot_effect_logits: _Optional[float] = ..., lost: _Optional[str] = ..., said: _Optional[_Iterable[str]] = ..., engine: _Optional[str] = ..., model: _Optional[str] = ..., model_revision: _Optional[str] = ..., prompt_revision: _Optional[str] = ..., judges: _Optional[_Iterable[_Union[JudgeVerdict, _Mapping]]] = ...) -> None: ...
+
+class JudgeVerdict(_message.Message):
+    __slots__ = ("engine", "model", "model_revision", "preference", "forward", "swapped", "lost")
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_REVISION_FIELD_NUMBER: _ClassVar[int]
+    PREFERENCE_FIELD_NUMBER: _ClassVar[int]
+    FORWARD_FIELD_NUMBER: _ClassVar[int]
+    SWAPPED_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    engine: str
+    model: str
+    model_revision: str
+    preference: float
+    forward: float
+    swapped: float
+    lost: str
+    def __init__(self, engine: _Optional[str] = ..., model: _Optional[str] = ..., model_revision: _Optional[str] = ..., preference: _Optional[float] = ..., forward: _Optional[float] = ..., swapped: _Optional[float] = ..., lost: _Optional[str] = ...) -> None: ...
 
 class CompareFailure(_message.Message):
     __slots__ = ("code", "reason", "message", "field")

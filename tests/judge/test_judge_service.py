@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from longstream.client import Addresses, Client
-from longstream.errors import AlreadyExists, InvalidInput, NotFound, Refused, TooLarge
+from longstream.errors import AlreadyExists, EngineUnavailable, InvalidInput, NotFound, Refused, TooLarge
 from longstream.v1 import judge_pb2 as pb
 from longstream.v1.records_pb2 import Evaluation, Promotion
 from tests.support.arena import Arena, Ruled
@@ -236,6 +236,44 @@ def test_pairs_are_compared_through_the_client_under_the_callers_ids(client: Cli
     told = {answer.request_id: answer.comparison for answer in client.compare_pairs(requests, 20.0)}
     assert set(told) == {"q1", "q2"}
     assert all(0 <= one.preference <= 1 for one in told.values())
+
+
+def test_a_panel_compares_together_and_each_judge_is_told(tmp_path: Path, judge: Ruled) -> None:
+    contrary = Ruled()
+    contrary.lean = 1.5  # the shorter one is better
+    narrow = Ruled()
+    narrow.context_tokens = 200
+    request = pb.ComparePairsRequest(question="q", candidate="much longer", baseline="short")
+    long = pb.ComparePairsRequest(question="q", candidate="much longer " * 100, baseline="short")
+    same = pb.ComparePairsRequest(question="q", candidate="a", baseline="a")
+    hopeless = pb.ComparePairsRequest(question="q", candidate="a " * 5_000, baseline="b")
+    with opened(Arena(tmp_path, judge, panel=(contrary, narrow))) as arena:
+        both, cut, tie, failed = (
+            next(arena.calls.ComparePairs(iter([one]), timeout=20)) for one in (request, long, same, hopeless)
+        )
+    verdicts = both.comparison.judges
+    assert [one.preference > 0.5 for one in verdicts] == [True, False, True]
+    assert both.comparison.preference == pytest.approx(sum(one.preference for one in verdicts) / 3)
+    assert [one.lost for one in cut.comparison.judges] == ["", "", "judge_invalid_input"]
+    assert cut.comparison.preference == pytest.approx(
+        sum(one.preference for one in cut.comparison.judges[:2]) / 2
+    )
+    assert (tie.comparison.preference, list(tie.comparison.judges)) == (0.5, [])
+    assert failed.failure.code == "INVALID_ARGUMENT"
+
+
+def test_what_a_retry_may_mend_is_told_as_that_and_no_part_of_a_panel_answers_alone(
+    tmp_path: Path, judge: Ruled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*args: object, **kwargs: object) -> None:
+        raise EngineUnavailable("it is being restarted")
+
+    other = Ruled()
+    monkeypatch.setattr(other, "choose", away)
+    request = pb.ComparePairsRequest(question="q", candidate="much longer", baseline="short")
+    with opened(Arena(tmp_path, judge, panel=(other,))) as arena:
+        answer = next(arena.calls.ComparePairs(iter([request]), timeout=20))
+    assert answer.failure.code == "UNAVAILABLE"
 
 
 def test_a_reason_as_long_as_a_book_is_refused(arena: Arena, client: Client) -> None:

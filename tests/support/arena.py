@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,7 @@ class Arena:
         *,
         open_weights: Any = None,
         storage: Storage | None = None,
+        panel: Sequence[Ruled] = (),
     ) -> None:
         self.house = House(folder, "judge", (JUDGING,))
         self.judge = judge
@@ -131,7 +132,7 @@ class Arena:
                 models=self.models,
                 releases=self.house.view(RELEASES, Release),
                 engines=Engines(
-                    judges=(judge,),
+                    judges=(judge, *panel),
                     judge_serves=lambda name: name == "base",
                     open_weights=open_weights or _nothing_else,
                     remembering=lambda model, name: model,
@@ -145,7 +146,7 @@ class Arena:
         self.owner = JudgingOwner(self.house.keys, self.pipelines, parts)
         port = self.house.port(JUDGING, self.house.view(JUDGING_STATE, OwnerState))
         views = JudgeViews(evaluations=self.evaluations, promotions=self.promotions, models=self.models)
-        comparer = Comparer(model=judge, metrics=metrics, in_flight=4)
+        comparer = Comparer(judges=(judge, *panel), metrics=metrics, in_flight=4)
         service = JudgeService(port, views, frozenset(self.pipelines), comparer)
         self.worker = self.house.worker(JUDGING, self.owner)
         self.address = self.house.serve(partial(add_JudgeServiceServicer_to_server, service))

@@ -58,7 +58,7 @@ def main() -> None:
         parts = JudgeParts(bus=runtime.bus, means=means, metrics=told, max_attempts=settings.max_attempts)
         owner = JudgingOwner(runtime.keys, runtime.pipelines, parts)
         port = runtime.port(JUDGING, runtime.view(JUDGING_STATE, OwnerState))
-        comparer = Comparer(model=model, metrics=told, in_flight=settings.in_flight)
+        comparer = Comparer(judges=(model, *others), metrics=told, in_flight=settings.in_flight)
         service = JudgeService(port, views, frozenset(runtime.pipelines), comparer)
         runtime.run(
             [partial(add_JudgeServiceServicer_to_server, service)],

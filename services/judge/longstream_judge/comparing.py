@@ -1,7 +1,8 @@
-"""Comparisons for other teams: pairs come in, verdicts go out, by the engine that judges the pipeline's own models."""
+"""Comparisons for other teams: pairs come in, verdicts go out, by the judges of the pipeline's own models."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -9,16 +10,17 @@ from longstream.errors import InvalidInput, SuiteError
 from longstream.llm.types import LanguageModel
 from longstream.streaming import Stream
 from longstream.v1 import judge_pb2 as pb
-from longstream_judge.comparison import Pair
+from longstream_judge.comparison import TIE, Comparison, Pair, lost
 from longstream_judge.metrics import JudgeMetrics
-from longstream_judge.ways import compared, way_named
+from longstream_judge.panel import combined
+from longstream_judge.ways import Way, way_named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparer:
-    """in_flight: pairs of one call that are asked about at once."""
+    """judges: all say what they think of each pair. in_flight: pairs of one call that are asked about at once."""
 
-    model: LanguageModel
+    judges: tuple[LanguageModel, ...]
     metrics: JudgeMetrics
     in_flight: int = 32
 
@@ -44,9 +46,10 @@ class Comparer:
             reference=request.reference,
             rubric=request.rubric,
         )
-        found = compared(way, self.model, pair, timeout_s)
+        said = [] if pair.identical else self._asked(way, pair, timeout_s)
+        found = combined(said) if said else TIE
         self.metrics.compared("lost" if found.preference is None else "read")
-        who = self.model.identity
+        who = self.judges[0].identity
         return pb.ComparePairsResponse(
             request_id=request.request_id,
             comparison=pb.PairComparison(
@@ -60,8 +63,29 @@ class Comparer:
                 model=who.model,
                 model_revision=who.revision,
                 prompt_revision=way.revision,
+                judges=map(_told, self.judges, said),
             ),
         )
+
+    def _asked(self, way: Way, pair: Pair, timeout_s: float) -> list[Comparison]:
+        """What each judge says. One that cannot take the pair has no verdict; raises if that holds for all of them.
+
+        What a retry may mend is raised: else a verdict would depend on who was up at the time.
+        """
+        ends = time.monotonic() + timeout_s
+        said: list[Comparison] = []
+        failures: list[SuiteError] = []
+        for judge in self.judges:
+            try:
+                said.append(way.compare(judge, pair, max(0.0, ends - time.monotonic())))
+            except SuiteError as error:
+                if error.retryable:
+                    raise
+                failures.append(error)
+                said.append(lost(f"judge_{error.reason}"))
+        if len(failures) == len(said):
+            raise failures[0]
+        return said
 
     def _failed(self, request: pb.ComparePairsRequest, error: SuiteError) -> pb.ComparePairsResponse:
         self.metrics.compared("failed")
@@ -69,3 +93,16 @@ class Comparer:
             code=error.code, reason=error.reason, message=error.message, field=error.field or ""
         )
         return pb.ComparePairsResponse(request_id=request.request_id, failure=failure)
+
+
+def _told(judge: LanguageModel, said: Comparison) -> pb.JudgeVerdict:
+    who = judge.identity
+    return pb.JudgeVerdict(
+        engine=who.engine,
+        model=who.model,
+        model_revision=who.revision,
+        preference=said.preference,
+        forward=said.forward,
+        swapped=said.swapped,
+        lost=said.failure,
+    )
