@@ -12,7 +12,7 @@ nothing: for an encoder, which reads a prompt that ends by itself.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -20,6 +20,7 @@ from longstream.errors import InvalidInput
 from longstream.llm.types import Part, Prompt
 
 DEFAULT_TEMPLATE = "eoi"
+_BETWEEN = "\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,18 @@ class Template:
         if input.strip():
             parts += [Part(self.before_input), Part(input, data=True)]
         return Prompt(tuple(part for part in [*parts, Part(self.end)] if part.text))
+
+    def converse(self, past: Sequence[tuple[str, str]], instruction: str, input: str = "") -> Prompt:
+        """The same after earlier requests and their answers, each in its own frame, parted by an empty line.
+
+        No recipe trains on several turns: how well a model goes on is its own affair.
+        """
+        parts = [part for turn in past for part in (*self._turn(*turn), Part(_BETWEEN))]
+        return Prompt((*parts, *self.render(instruction, input).parts))
+
+    def _turn(self, asked: str, answered: str) -> tuple[Part, ...]:
+        parts = (*self.render(asked, "").parts, Part(answered, data=True))
+        return tuple(part for part in parts if part.text)
 
     @property
     def revision(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 from hypothesis import given
@@ -43,6 +44,18 @@ def test_callers_text_is_data_and_nothing_else_is(name: str, instruction: str, g
     ours = "".join(part.text for part in prompt.parts if not part.data)
     blank = render(name, "i", "x" if given_input.strip() else "")
     assert ours == "".join(part.text for part in blank.parts if not part.data)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+@given(said=st.lists(st.tuples(st.text(min_size=1), st.text(min_size=1)), max_size=3))
+def test_a_conversation_holds_every_turn_as_data_in_its_own_frame(
+    name: str, said: list[tuple[str, str]]
+) -> None:
+    template = TEMPLATES[name]
+    prompt = template.converse(said, "now", "beside")
+    assert [part.text for part in prompt.parts if part.data] == [*chain.from_iterable(said), "now", "beside"]
+    past = "".join(f"{render(name, request, '').text}{answer}\n\n" for request, answer in said)
+    assert prompt.text == past + render(name, "now", "beside").text
 
 
 def test_an_unknown_template_is_refused_with_the_known_names() -> None:

@@ -15,6 +15,8 @@ from longstream.llm.types import Adapter, Completion, LanguageModel, Sampling
 from longstream.template import Template
 from longstream_judge.spec import Example
 
+_TOKENS = ("prompt_tokens", "completion_tokens")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
@@ -47,25 +49,37 @@ def write(
 
 
 def _written(model: LanguageModel, how: Writing, example: Example) -> Written:
-    prompt = how.template.render(example.instruction, example.input)
     row: dict[str, Any] = {
         "id": example.id,
         "instruction": example.question,
         "output": "",
         "generator": how.generator,
     }
-    asked = partial(model.generate, prompt, how.sampling, adapter=how.adapter, timeout_s=how.timeout_s)
     try:
-        completion: Completion = steadily(model, asked)
-        row |= {"output": completion.text, "finish_reason": completion.finish_reason}
-        row |= {"prompt_tokens": completion.prompt_tokens, "completion_tokens": completion.completion_tokens}
+        turns = _conversation(model, how, example)
+        row |= {"output": turns[0].text, "finish_reason": turns[0].finish_reason}
+        row |= {name: sum(getattr(turn, name) for turn in turns) for name in _TOKENS}
+        if example.later:
+            row["outputs"] = [turn.text for turn in turns]
         if how.references and example.response:
             row["reference_bits"] = steadily(model, partial(_bits, model, how, example))
     except SuiteError as error:
         if isinstance(error, InvalidInput) and error.field in {"model", "adapter"}:
             raise
         return Written(example=example, row={**row, "failure": error.reason}, failure=error.reason)
-    return Written(example=example, row=row, tokens=completion.completion_tokens)
+    return Written(example=example, row=row, tokens=row["completion_tokens"])
+
+
+def _conversation(model: LanguageModel, how: Writing, example: Example) -> list[Completion]:
+    """The answer to each request, every one after those before it and their answers."""
+    past: list[tuple[str, str]] = []
+    turns: list[Completion] = []
+    for number, request in enumerate((example.instruction, *example.later)):
+        prompt = how.template.converse(past, request, "" if number else example.input)
+        asked = partial(model.generate, prompt, how.sampling, adapter=how.adapter, timeout_s=how.timeout_s)
+        turns.append(steadily(model, asked))
+        past.append((request if number else example.question, turns[-1].text))
+    return turns
 
 
 def _bits(model: LanguageModel, how: Writing, example: Example) -> float:

@@ -27,7 +27,7 @@ def answer_row(form: str, row: Row) -> Row:
             "question_id": _number(row["id"]),
             "answer_id": digest("answer", str(row["id"]), row["generator"])[:22],
             "model_id": row["generator"],
-            "choices": [{"index": 0, "turns": [row["output"]]}],
+            "choices": [{"index": 0, "turns": row.get("outputs", [row["output"]])}],
         }
     return row
 
@@ -53,7 +53,7 @@ def verdict_row(form: str, row: Row, answers: tuple[str, str]) -> Row:
             "g1_winner": _winner(row["forward"], row["preference"]),
             "g2_winner": _winner(row["swapped"], row["preference"]),
             "judge": [row["judge"], row["prompt_revision"]],
-            "turn": 1,
+            "turn": row["turn"],
         }
     return row
 

@@ -1,8 +1,9 @@
 """Prompts and answers of files, in the forms that test sets and other tools have them.
 
-Known are AlpacaEval (`instruction`, `output`), MT-Bench (`question_id`, `turns`; of several turns the first), LIMA
-(`conversations`, of which the first is the prompt), Self-Instruct (`instances`, whose first input is joined to the
-instruction), WizardLM (`Instruction`), Koala (`prompt`), Vicuna (`text`) and our own (`id`, `instruction`, `input`).
+Known are AlpacaEval (`instruction`, `output`), MT-Bench (`question_id`, `turns`, of which those after the first follow
+in the same conversation), LIMA (`conversations`, of which the first is the prompt), Self-Instruct (`instances`, whose
+first input is joined to the instruction), WizardLM (`Instruction`), Koala (`prompt`), Vicuna (`text`) and our own
+(`id`, `instruction`, `input`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from longstream.errors import InvalidInput, NotFound
 from longstream.ids import digest
 from longstream_judge.spec import Example
+from longstream_judge.turns import said
 
 _NAMES = ("id", "instruction_id", "question_id", "idx")
 _TEXTS = ("instruction", "Instruction", "prompt", "text", "question")
@@ -84,9 +86,9 @@ def read_questions(paths: Sequence[Path], *, keep_repeated: bool = False) -> Que
     return Questions(tuple(found), dict(repeated))
 
 
-def with_references(examples: Sequence[Example], paths: Sequence[Path]) -> tuple[Example, ...]:
+def with_references(examples: Sequence[Example], paths: Sequence[Path], turn: int = 1) -> tuple[Example, ...]:
     """The prompts of those files with the answers that stand beside them. Raises InvalidInput, where one has none."""
-    answered = [read_answers(path) for path in paths]
+    answered = [read_answers(path, turn) for path in paths]
 
     def reference(example: Example) -> str:
         return next((text for one in answered if (text := one.beside(example)) is not None), "")
@@ -94,8 +96,11 @@ def with_references(examples: Sequence[Example], paths: Sequence[Path]) -> tuple
     return tuple(replace(example, response=reference(example)) for example in examples)
 
 
-def read_answers(path: Path) -> Answers:
-    """One model's answers of a file. Raises NotFound, InvalidInput, which names a prompt that is answered twice."""
+def read_answers(path: Path, turn: int = 1) -> Answers:
+    """One model's answers of a file, up to that turn of a conversation; who has fewer has none.
+
+    Raises NotFound, InvalidInput, which names a prompt that is answered twice.
+    """
     by_id: dict[str, str] = {}
     by_text: dict[str, str] = {}
     bits: dict[str, float] = {}
@@ -103,9 +108,11 @@ def read_answers(path: Path) -> Answers:
     for number, row in json_rows(path):
         if row.get("failure"):
             continue  # no answer, as `longstream answer` says
-        text = _answer(path, number, row)
         if row.get("generator"):
             names[str(row["generator"])] += 1
+        text = said(_outputs(path, number, row), turn)
+        if text is None:
+            continue
         name = _id(row)
         question = _question(row)
         if name is None and not question:
@@ -151,7 +158,9 @@ def _example(path: Path, number: int, row: Mapping[str, Any]) -> Example:
         raise InvalidInput(
             f"{path}:{number} has no prompt: none of {', '.join(_TEXTS)}, turns, conversations is a text"
         )
-    return replace(example, id=_id(row) or digest("prompt", example.question)[:16])
+    return replace(
+        example, id=_id(row) or digest("prompt", example.question)[:16], later=_later(path, number, row)
+    )
 
 
 def _id(row: Mapping[str, Any]) -> str | None:
@@ -182,15 +191,26 @@ def _parts(row: Mapping[str, Any]) -> tuple[str, str]:
     return told, given if isinstance(given, str) else ""
 
 
-def _answer(path: Path, number: int, row: Mapping[str, Any]) -> str:
+def _later(path: Path, number: int, row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Requests after the first. LIMA's conversations are an answer and a request by turns, and stay one request."""
+    turns = row.get("turns")
+    if not isinstance(turns, list):
+        return ()
+    if not all(isinstance(turn, str) and turn.strip() for turn in turns):
+        raise InvalidInput(f"{path}:{number} has a turn that is no text")
+    return tuple(turns[1:])
+
+
+def _outputs(path: Path, number: int, row: Mapping[str, Any]) -> Sequence[str]:
+    """The answers to all turns."""
     choices = row.get("choices")
-    if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-        turns = choices[0].get("turns")
-        if isinstance(turns, list) and turns and isinstance(turns[0], str):
-            return turns[0]
+    first = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], dict) else {}
+    for turns in (first.get("turns"), row.get("outputs")):
+        if isinstance(turns, list) and turns and all(isinstance(turn, str) for turn in turns):
+            return turns
     for name in _ANSWERS:
         if isinstance(row.get(name), str):
-            return str(row[name])
+            return [str(row[name])]
     raise InvalidInput(f"{path}:{number} has no answer: none of {', '.join(_ANSWERS)} is a text")
 
 

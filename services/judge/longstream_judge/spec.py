@@ -30,6 +30,8 @@ class Example:
     response: str = ""
     slice: str = ""
     """Part of the prompts that it belongs to, such as its source."""
+    later: tuple[str, ...] = ()
+    """Requests that follow in the same conversation."""
 
     @property
     def question(self) -> str:

@@ -24,6 +24,7 @@ from longstream_judge.planning import SPREAD, detectable, power
 from longstream_judge.questions import Answers, read_answers, read_questions, with_references
 from longstream_judge.spec import Example
 from longstream_judge.style import marks
+from longstream_judge.turns import asked, rubric
 from longstream_judge.ways import WAYS, Way, compared, way_named
 
 JUDGED = "judged"
@@ -71,6 +72,13 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--plan", action="store_true", help="tell what would be asked, and what it could find; ask nothing"
     )
     option("--references", action="store_true", help="show the prompts' own answers as known good ones")
+    option(
+        "--turn",
+        type=int,
+        default=1,
+        metavar="N",
+        help="of prompts with several, as MT-Bench's: the Nth, shown with those before it (%(default)s)",
+    )
     option("--rubric", type=Path, metavar="FILE", help="text that says what a better answer has")
     option(
         "--keep-repeated", action="store_true", help="judge a text that comes twice among the prompts twice"
@@ -84,12 +92,13 @@ def run(args: argparse.Namespace) -> int:
     questions = read_questions(args.prompts, keep_repeated=args.keep_repeated)
     work = _Work(
         way=way_named(args.way),
-        candidate=read_answers(args.candidate),
-        baseline=read_answers(args.baseline),
+        candidate=read_answers(args.candidate, args.turn),
+        baseline=read_answers(args.baseline, args.turn),
         timeout_s=args.timeout,
-        rubric=_text(args.rubric),
+        rubric=rubric(_text(args.rubric), args.turn),
+        turn=args.turn,
     )
-    examples = with_references(questions.examples, args.prompts) if args.references else questions.examples
+    examples = _examples(args, questions.examples)
     if args.plan:
         with loaded(args.model, ENGINE_PREFIX) as model:
             print(work.plan(model, examples))
@@ -110,6 +119,14 @@ def run(args: argparse.Namespace) -> int:
     return 0 if account.outcomes[JUDGED] else 2
 
 
+def _examples(args: argparse.Namespace, examples: tuple[Example, ...]) -> Sequence[Example]:
+    """The prompts that have such a turn, with their references where they are asked for."""
+    reached = tuple(one for one in examples if len(one.later) >= args.turn - 1)
+    if args.turn < 1 or not reached:
+        raise InvalidInput(f"no prompt has a turn {args.turn}", field="--turn")
+    return with_references(reached, args.prompts, args.turn) if args.references else reached
+
+
 def _text(path: Path | None) -> str:
     if path is None:
         return ""
@@ -128,6 +145,7 @@ class _Work:
     baseline: Answers
     timeout_s: float
     rubric: str = ""
+    turn: int = 1
 
     def do(self, model: LanguageModel, example: Example) -> Comparison:
         """What the judge says, or why it says nothing."""
@@ -137,7 +155,7 @@ class _Work:
             return lost(f"no_answer_of_{'_and_'.join(missing)}")
         pair = Pair(
             id=example.id,
-            question=example.question,
+            question=asked(example, self.turn),
             candidate=mine,
             champion=theirs,
             reference=example.response,
@@ -157,7 +175,7 @@ class _Work:
     def plan(self, model: LanguageModel, examples: Sequence[Example]) -> str:
         """What judging takes at most and can find, in words."""
         texts = [
-            "\n".join((self.rubric, one.question, one.response, *pair))
+            "\n".join((self.rubric, asked(one, self.turn), one.response, *pair))
             for one in examples
             if all(pair := self.pair(one))
         ]
@@ -181,6 +199,7 @@ class _Work:
         fields: dict[str, Any] = {
             "instruction_id": example.id,
             "instruction": example.question,
+            "turn": self.turn,
             "candidate": self.candidate.name,
             "baseline": self.baseline.name,
             "preference": found.preference,
