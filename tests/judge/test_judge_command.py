@@ -54,6 +54,27 @@ def test_answers_become_verdicts_that_winrate_sums_up(
     assert told["judges"] == [f"standin/{first['prompt_revision']}"]
 
 
+def test_a_panels_verdicts_say_whose_kind_each_judge_is(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["judge", *files(tmp_path, 40), "--families", "llama,qwen2"]
+    panel = {}
+    for family in ("llama", "gemma"):
+        panel[family] = tmp_path / f"{family}.jsonl"
+        judge = ["--model", f"{model(server)[1]}&family={family}"]
+        assert main([*words, *judge, "--output", str(panel[family])]) == 0
+        kind = [read(panel[family])[0][f"{who}_family"] for who in ("judge", "candidate", "baseline")]
+        assert kind == [family, "llama", "qwen2"]
+    capsys.readouterr()
+    named = "+".join(map(str, panel.values()))
+    assert main(["winrate", "--preferences", named, "--style", "bold,family", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["coefficients"]) == {"length", "bold", "family", "strength"}
+    assert (told["n"], told["left_out"]) == (40, 0)
+    assert main(["winrate", "--preferences", str(panel["llama"]), "--style", "family"]) == 2
+    assert "add a judge of another family" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("way", ["reasoned", "scores", "strict-scores"])
 def test_other_ways_say_what_the_judge_wrote(server: Server, tmp_path: Path, way: str) -> None:
     output = tmp_path / "v"

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from longstream.errors import InvalidInput
 from longstream_judge.controls import Anchors, Controls, own_difficulty, read_controls
+from longstream_judge.gathering import mean
 from longstream_judge.lengthcontrol import LengthControlled, Reckoning, between, length_controlled, resampled
 from longstream_judge.preferences import Preferences
 from longstream_judge.scorecard import scorecard
@@ -121,6 +122,49 @@ def test_marks_of_style_are_set_equal_too() -> None:
     assert fair.coefficients["lists"] < 0  # the tanh is of baseline minus candidate
     with pytest.raises(InvalidInput, match="does not count bold"):
         length_controlled(plain, Reckoning(style=("bold",)))
+
+
+def panel(*judges: tuple[float, float], seed: int = 5, count: int = 2_000) -> Preferences:
+    """Means of judges that see one quality, each with its own kinship and liking (logits) for the candidate."""
+    truth = np.random.default_rng(seed).normal(0.4, 1.0, count)
+    members = [
+        replace(
+            made(seed, count),
+            preferences=1 / (1 + np.exp(-(truth + liking))),
+            kinship=np.full(count, kinship),
+        )
+        for kinship, liking in judges
+    ]
+    return mean("panel", members)
+
+
+def test_what_a_judge_likes_for_its_family_is_set_equal() -> None:
+    """One judge is of the candidate's family and likes it more than it should by 1.5 logits; another is of neither."""
+    swayed, fair = panel((-1.0, 1.5), (0.0, 0.0)), panel((0.0, 0.0))
+    truth = float(fair.preferences.mean())
+    assert float(swayed.preferences.mean()) > truth + 0.1
+    how = Reckoning(style=("family",), resamples=60)
+    controlled = length_controlled(swayed, how)
+    assert controlled.rate == pytest.approx(truth, abs=0.01)
+    assert controlled.coefficients["family"] == pytest.approx(-1.5, abs=0.3)
+    assert controlled.n == 2_000
+    # Two verdicts on an instruction are no two instructions: the error is not that of twice as many.
+    alone = length_controlled(fair, Reckoning())
+    assert controlled.standard_error == pytest.approx(alone.standard_error, rel=0.2)
+    drawn = resampled(swayed, controlled, how)
+    assert drawn[0] < truth < drawn[-1]
+    mirror = mean("mirror", [replace(mirrored(one), kinship=-one.kinship) for one in swayed.members])  # type: ignore[operator]
+    assert length_controlled(mirror, how).rate == pytest.approx(1 - controlled.rate, abs=1e-6)
+
+
+@pytest.mark.parametrize("judges", [((-1.0, 1.0),), ((1.0, 0.0), (1.0, 1.0))])
+def test_one_family_of_judges_cannot_tell_liking_from_strength(
+    judges: tuple[tuple[float, float], ...],
+) -> None:
+    with pytest.raises(InvalidInput, match="add a judge of another family"):
+        length_controlled(panel(*judges, count=20), Reckoning(style=("family",)))
+    with pytest.raises(InvalidInput, match="which families"):
+        length_controlled(made(1), Reckoning(style=("family",)))
 
 
 def test_any_two_models_are_compared_from_their_fits(board: Board) -> None:

@@ -54,6 +54,7 @@ def _written(model: LanguageModel, how: Writing, example: Example) -> Written:
         "instruction": example.question,
         "output": "",
         "generator": how.generator,
+        "family": model.identity.family,
     }
     try:
         turns = _conversation(model, how, example)

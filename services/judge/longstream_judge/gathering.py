@@ -60,6 +60,7 @@ def mean(name: str, judges: list[Preferences]) -> Preferences:
         },
         lost=_lost(judges, len(rows)),
         judges=tuple(sorted({judge for one in judges for judge in one.judges})),
+        members=tuple(judges),
     )
 
 

@@ -4,7 +4,7 @@ The model is AlpacaEval 2's (`length_controlled_v1`): logit of the candidate's c
 + t, with d the instruction's difficulty and t the model's strength; anchors tie down a, with t = 0. The length term
 is then set to 0 and the chances averaged. Unlike there, rows are joined by the instruction's id, the interval is a
 sampling interval (of instructions, anchors with them), and two models are compared on the instructions that they
-share. Marks of style enter as further terms of the same form.
+share. Marks of style enter as further terms of the same form, and so does the judge's kinship with either model.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from longstream.errors import InvalidInput
 from longstream_judge.controls import Controls
 from longstream_judge.glm import Table, chosen_strength, fit, sigmoid
+from longstream_judge.kinship import FAMILY, each_judge, weights
 from longstream_judge.preferences import Preferences
 
 Vector = NDArray[np.float64]
@@ -54,7 +55,7 @@ class Design:
     kept: NDArray[np.int64]
     table: Table
     left_out: int
-    """Rows whose instruction has no difficulty."""
+    """Instructions without a difficulty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,16 +77,18 @@ class LengthControlled:
     @property
     def n(self) -> int:
         """Instructions that it is the mean of; anchors have influence, but are none of them."""
-        return len(self.ids)
+        return len(set(self.ids))
 
 
 def design(preferences: Preferences, controls: Controls, style: Sequence[str] = ()) -> Design:
-    """Rows and anchors as the fit takes them. style: which marks are controlled beside length.
+    """Rows and anchors as the fit takes them. style: which marks are controlled beside length, or the judge's family.
 
     Raises InvalidInput where no row has a difficulty, or the preferences do not count a mark.
     """
+    if FAMILY in style:
+        preferences = each_judge(preferences)
     known = controls.difficulty
-    kept = tuple(name for name in preferences.ids if not known or name in known)
+    kept = tuple(dict.fromkeys(name for name in preferences.ids if not known or name in known))
     if not kept:
         raise InvalidInput(
             f"none of {preferences.name}'s instructions has a difficulty in the controls; they are of another set"
@@ -94,7 +97,11 @@ def design(preferences: Preferences, controls: Controls, style: Sequence[str] = 
     anchors = controls.anchors
     columns = {"length": np.concatenate([_bounded(rows.differences), anchors.lengths])}
     nothing = np.zeros(len(anchors.ids))
+    if rows.kinship is not None and FAMILY in style:
+        columns[FAMILY] = np.concatenate([rows.kinship, nothing])
     for mark in style:
+        if mark == FAMILY:
+            continue
         if mark not in rows.style:
             raise InvalidInput(
                 f"{rows.name} does not count {mark} for every row; judge it anew", field="style"
@@ -102,20 +109,20 @@ def design(preferences: Preferences, controls: Controls, style: Sequence[str] = 
         counts = rows.style[mark]
         columns[mark] = np.concatenate([_bounded(counts[:, 1] - counts[:, 0]), nothing])
     if known:
-        columns["difficulty"] = np.array([known[name] for name in (*kept, *anchors.ids)])
-    columns["strength"] = np.concatenate([np.ones(len(kept)), nothing])
+        columns["difficulty"] = np.array([known[name] for name in (*rows.ids, *anchors.ids)])
+    columns["strength"] = np.concatenate([np.ones(len(rows.ids)), nothing])
     names = tuple(columns)
     return Design(
-        ids=kept,
+        ids=rows.ids,
         anchors=anchors.ids,
         names=names,
         kept=np.array([names.index(name) for name in ("difficulty", "strength") if name in names]),
         table=Table(
             np.column_stack(list(columns.values())),
             np.concatenate([rows.preferences, anchors.labels]),
-            np.concatenate([np.ones(len(kept)), np.full(len(anchors.ids), anchors.weight)]),
+            np.concatenate([weights(rows.ids), np.full(len(anchors.ids), anchors.weight)]),
         ),
-        left_out=len(preferences.ids) - len(kept),
+        left_out=len(set(preferences.ids)) - len(kept),
     )
 
 

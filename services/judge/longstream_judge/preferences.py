@@ -48,9 +48,15 @@ class Preferences:
     lost: Mapping[str, int] = field(default_factory=dict)
     judges: tuple[str, ...] = ()
     """Revisions of judge and prompt that the rows name."""
+    kinship: Vector | None = None
+    """1 where the judge is of the baseline's model family alone, -1 of the candidate's alone, else 0."""
+    members: tuple[Preferences, ...] = ()
+    """What each judge of a panel said, of whose means these are the rows."""
+    repeated: bool = False
+    """Whether an instruction may have a row for each of several judges."""
 
     def __post_init__(self) -> None:
-        if len(set(self.ids)) != len(self.ids):
+        if len(set(self.ids)) != len(self.ids) and not self.repeated:
             twice = Counter(self.ids).most_common(1)[0][0]
             raise InvalidInput(f"{self.name}: instruction {twice} comes twice; one row for each is needed")
         if not self.ids:
@@ -70,21 +76,24 @@ class Preferences:
 
     def chosen(self, ids: tuple[str, ...]) -> Preferences:
         """The rows of those instructions, in that order. Raises KeyError for one that is not there."""
-        place = {name: number for number, name in enumerate(self.ids)}
-        rows = np.array([place[name] for name in ids], dtype=np.int64)
-        parts = {
+        places: dict[str, list[int]] = {}
+        for number, name in enumerate(self.ids):
+            places.setdefault(name, []).append(number)
+        rows = np.array([number for name in ids for number in places[name]], dtype=np.int64)
+        parts: dict[str, Any] = {
             name: None if (array := getattr(self, name)) is None else array[rows]
-            for name in ("shown_first", "forward", "swapped")
+            for name in ("shown_first", "forward", "swapped", "kinship")
         }
         return Preferences(
             name=self.name,
-            ids=ids,
+            ids=tuple(self.ids[row] for row in rows),
             preferences=self.preferences[rows],
             candidate_characters=self.candidate_characters[rows],
             baseline_characters=self.baseline_characters[rows],
             style={name: counts[rows] for name, counts in self.style.items()},
             lost=self.lost,
             judges=self.judges,
+            repeated=self.repeated,
             **parts,
         )
 
@@ -170,6 +179,7 @@ def _of_lines(path: Path) -> Preferences:
         style=_styles(rows),
         lost=dict(sorted(lost.items())),
         judges=tuple(sorted(judges)),
+        kinship=_kinship(rows),
     )
 
 
@@ -200,6 +210,14 @@ def _orders(row: Mapping[str, Any]) -> tuple[float, float]:
 
 def _column(rows: list[dict[str, Any]], name: str) -> Vector:
     return np.array([float(row[name]) for row in rows])
+
+
+def _kinship(rows: list[dict[str, Any]]) -> Vector | None:
+    """See `Preferences.kinship`; None where a row does not name all three families."""
+    families = [[row.get(f"{who}_family") for who in ("judge", "baseline", "candidate")] for row in rows]
+    if not families or not all(isinstance(one, str) and one for told in families for one in told):
+        return None
+    return np.array([float(judge == base) - float(judge == own) for judge, base, own in families])
 
 
 def _styles(rows: list[dict[str, Any]]) -> dict[str, NDArray[np.float64]]:

@@ -36,13 +36,14 @@ class Questions:
 @dataclass(frozen=True, slots=True)
 class Answers:
     """One model's answers. name: the generator that they name, else the file's. bits: what it needs for the prompts'
-    own answers, by text, else by id, where it was asked.
+    own answers, by text, else by id, where it was asked. family: the model's, where every answer tells it.
     """
 
     name: str
     by_id: Mapping[str, str]
     by_text: Mapping[str, str]
     bits: Mapping[str, float] = field(default_factory=dict)
+    family: str = ""
 
     def beside(self, example: Example) -> str | None:
         """The answer by the prompt's text, where ids may be those of another file; else as `to`."""
@@ -105,11 +106,13 @@ def read_answers(path: Path, turn: int = 1) -> Answers:
     by_text: dict[str, str] = {}
     bits: dict[str, float] = {}
     names: Counter[str] = Counter()
+    families: set[str] = set()
     for number, row in json_rows(path):
         if row.get("failure"):
             continue  # no answer, as `longstream answer` says
         if row.get("generator"):
             names[str(row["generator"])] += 1
+        families.add(str(row.get("family") or ""))
         text = said(_outputs(path, number, row), turn)
         if text is None:
             continue
@@ -122,7 +125,8 @@ def read_answers(path: Path, turn: int = 1) -> Answers:
                 raise InvalidInput(f"{path}:{number} answers {key[:80]!r} a second time, otherwise")
         if isinstance(row.get("reference_bits"), int | float):
             bits[_bare(question) or str(name)] = float(row["reference_bits"])
-    return Answers(names.most_common(1)[0][0] if names else path.stem, by_id, by_text, bits)
+    family = families.pop() if len(families) == 1 else ""
+    return Answers(names.most_common(1)[0][0] if names else path.stem, by_id, by_text, bits, family)
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

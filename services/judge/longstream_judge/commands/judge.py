@@ -79,6 +79,11 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="N",
         help="of prompts with several, as MT-Bench's: the Nth, shown with those before it (%(default)s)",
     )
+    option(
+        "--families",
+        metavar="CANDIDATE,BASELINE",
+        help="model families, where the answers do not tell them: for `longstream winrate --style family`",
+    )
     option("--rubric", type=Path, metavar="FILE", help="text that says what a better answer has")
     option(
         "--keep-repeated", action="store_true", help="judge a text that comes twice among the prompts twice"
@@ -97,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
         timeout_s=args.timeout,
         rubric=rubric(_text(args.rubric), args.turn),
         turn=args.turn,
+        families=_families(args.families),
     )
     examples = _examples(args, questions.examples)
     if args.plan:
@@ -127,6 +133,15 @@ def _examples(args: argparse.Namespace, examples: tuple[Example, ...]) -> Sequen
     return with_references(reached, args.prompts, args.turn) if args.references else reached
 
 
+def _families(told: str | None) -> tuple[str, str] | None:
+    if told is None:
+        return None
+    names = tuple(name.strip() for name in told.split(","))
+    if len(names) != 2 or not all(names):
+        raise InvalidInput("--families must be CANDIDATE,BASELINE, such as llama,qwen2", field="--families")
+    return names[0], names[1]
+
+
 def _text(path: Path | None) -> str:
     if path is None:
         return ""
@@ -146,6 +161,7 @@ class _Work:
     timeout_s: float
     rubric: str = ""
     turn: int = 1
+    families: tuple[str, str] | None = None
 
     def do(self, model: LanguageModel, example: Example) -> Comparison:
         """What the judge says, or why it says nothing."""
@@ -214,6 +230,9 @@ class _Work:
             "judge": judge.model,
             "judge_revision": judge.revision,
             "engine": judge.engine,
+            "judge_family": judge.family,
+            "candidate_family": self.families[0] if self.families else self.candidate.family,
+            "baseline_family": self.families[1] if self.families else self.baseline.family,
             "prompt_revision": self.way.revision,
         }
         if found.failure:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from longstream.errors import InvalidInput
 from longstream_judge.controls import Controls, own_difficulty, read_controls
+from longstream_judge.kinship import FAMILY
 from longstream_judge.lengthcontrol import Reckoning
 from longstream_judge.preferences import STYLES, Preferences
 
@@ -26,7 +27,8 @@ def add_reckoning(parser: argparse.ArgumentParser) -> None:
         "--style",
         default="",
         metavar="MARKS",
-        help=f"marks that are set equal beside length, by commas: {', '.join(STYLES)}, or all",
+        help=f"marks that are set equal beside length, by commas: {', '.join(STYLES)}, all of these, "
+        f"or {FAMILY}: whether the judge is of a model's own family, of a panel's files",
     )
     option("--seed", type=int, default=0, help="of all resampling (%(default)s)")
     option("--json", action="store_true", help="print JSON")
@@ -46,11 +48,12 @@ def _controls(named: str | None, runs: Sequence[Preferences]) -> Controls:
 
 
 def _style(told: str) -> tuple[str, ...]:
-    if told == "all":
-        return STYLES
-    marks = tuple(filter(None, (mark.strip() for mark in told.split(","))))
-    if unknown := [mark for mark in marks if mark not in STYLES]:
-        raise InvalidInput(f"--style knows {', '.join(STYLES)} and not {', '.join(unknown)}", field="--style")
+    named = [mark.strip() for mark in told.split(",") if mark.strip()]
+    marks = tuple(dict.fromkeys(one for mark in named for one in (STYLES if mark == "all" else (mark,))))
+    if unknown := [mark for mark in marks if mark not in (*STYLES, FAMILY)]:
+        raise InvalidInput(
+            f"--style knows {', '.join((*STYLES, FAMILY))} and not {', '.join(unknown)}", field="--style"
+        )
     return marks
 
 
