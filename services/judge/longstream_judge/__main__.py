@@ -51,6 +51,7 @@ def main() -> None:
                 judges=(model, *others),
                 judge_serves=partial(serves, settings.engine_url),
                 open_weights=lambda name: opened(f"{settings.weights_engine}:{name}"),
+                together=settings.weights_together,
                 remembering=lambda one, name: RememberingModel(one, replies, told.remembered, scope=name),
             ),
             cache_dir=settings.cache_dir,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from longstream import pipeline as pipelines
@@ -19,6 +20,7 @@ from longstream_judge import presets
 from longstream_judge.calibration import Known
 from longstream_judge.ledger import Ledger
 from longstream_judge.policy import Policy
+from longstream_judge.seats import Seat, Seated
 from longstream_judge.spec import Contestant, EvaluationSpec, Example, Models
 
 READY_S = 600.0
@@ -30,14 +32,16 @@ class Engines:
     """Where answers come from.
 
     judges: always open. judge_serves: whether the first one's engine also runs that base model. open_weights: loads
-    another model, by path or hub id, for the time of an evaluation. remembering: a model around another that keeps its
-    replies under the name of an evaluation, so that one that is begun again pays for nothing twice.
+    another model, by path or hub id, for the time of an evaluation. together: whether two such models are loaded
+    side by side, else one after the other. remembering: a model around another that keeps its replies under the name
+    of an evaluation, so that one that is begun again pays for nothing twice.
     """
 
     judges: tuple[LanguageModel, ...]
     judge_serves: Callable[[str], bool]
     open_weights: Callable[[str], LanguageModel]
     remembering: Callable[[LanguageModel, str], LanguageModel]
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +110,15 @@ def contestants(
     """Open what the two need beside the judge's engine; closed at the end of the block."""
     with ExitStack() as stack:
         opened: dict[str, LanguageModel] = {}
+        seat = Seat()
 
         def serving(name: str) -> LanguageModel:
             if engines.judge_serves(name):
                 return engines.judges[0]
             if name not in opened:
-                opened[name] = stack.enter_context(closing(engines.open_weights(name)))
-                opened[name].wait_ready(READY_S)
+                own = Seat() if engines.together else seat
+                model = Seated(partial(engines.open_weights, name), own, READY_S)
+                opened[name] = stack.enter_context(closing(model))
             return opened[name]
 
         def contestant(model: Model | None) -> Contestant:
@@ -125,7 +131,9 @@ def contestants(
 
         for judge in engines.judges:
             judge.wait_ready(READY_S)
-        yield Models(judges=engines.judges, candidate=contestant(candidate), champion=contestant(champion))
+        # The candidate is asked first, so it had better be loaded last.
+        reigning = contestant(champion)
+        yield Models(judges=engines.judges, candidate=contestant(candidate), champion=reigning)
 
 
 def remembered(models: Models, engines: Engines, evaluation_id: str, ledger: Ledger) -> Models:

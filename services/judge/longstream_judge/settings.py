@@ -20,6 +20,8 @@ class JudgeSettings:
     its model's family: openai:http://HOST:PORT/v1?model=NAME&family=qwen2."""
     weights_engine: str = "vllm"
     """Kind of engine that is opened for models which the judge's engine does not serve: vllm or hf."""
+    weights_together: bool = False
+    """Whether two such models are loaded side by side, which wants memory for both and spares two loadings."""
     cache_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "longstream-judge")
     """Adapters and weights are laid out here, and replies kept; may be emptied while the judge is stopped."""
     in_flight: int = 32

@@ -71,6 +71,14 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     option(
         "--plan", action="store_true", help="tell what would be asked, and what it could find; ask nothing"
     )
+    option("--json", action="store_true", help="print the account as JSON")
+    _add_showing(parser)
+    add_engine(parser)
+
+
+def _add_showing(parser: argparse.ArgumentParser) -> None:
+    """Options that say what the judge is shown."""
+    option = parser.add_argument_group("what the judge sees").add_argument
     option("--references", action="store_true", help="show the prompts' own answers as known good ones")
     option(
         "--turn",
@@ -88,8 +96,6 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     option(
         "--keep-repeated", action="store_true", help="judge a text that comes twice among the prompts twice"
     )
-    option("--json", action="store_true", help="print the account as JSON")
-    add_engine(parser)
 
 
 def run(args: argparse.Namespace) -> int:
