@@ -16,6 +16,7 @@ from longstream.worker_metrics import WorkerMetrics
 from longstream_curator.metrics import CurationFacts, CuratorMetrics
 from longstream_instructor.metrics import InstructorMetrics
 from longstream_judge.metrics import JudgeMetrics, JudgingFacts
+from longstream_trainer import pod_metrics
 from longstream_trainer.metrics import TrainerMetrics, TrainingFacts
 
 _READS = {
@@ -32,9 +33,17 @@ def catalogue() -> Mapping[str, tuple[Declared, ...]]:
     return {service: tuple(_declared(service)) for service in _READS}
 
 
+def of_pods() -> tuple[Declared, ...]:
+    """What the pod of a training Job declares."""
+    metrics = Metrics(pod_metrics.SERVICE, CollectorRegistry())
+    pod_metrics.PodMetrics(metrics, *_PIPELINES, attempt=1)
+    return tuple(metrics.declared)
+
+
 def by_name() -> Mapping[str, Declared]:
-    """The same by name, whichever services declare it."""
-    return {declared.name: declared for listed in catalogue().values() for declared in listed}
+    """The same by name, whichever services declare it, and what pods of training Jobs declare."""
+    listed = (*catalogue().values(), of_pods())
+    return {declared.name: declared for each in listed for declared in each}
 
 
 def _declared(service: str) -> list[Declared]:

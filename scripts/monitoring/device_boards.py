@@ -8,7 +8,8 @@ from scripts.monitoring.queries import CHOSEN, RATE, age, fact, rate, rates_that
 GPU_JOBS = Board(
     uid="longstream-gpu-jobs",
     title="Longstream / GPU jobs",
-    about="What devices do, and how the training on them comes along. The last row needs DCGM's exporter.",
+    about="What devices do, and how the training on them comes along. The last row needs DCGM's exporter, the one "
+    "before it training on Kubernetes.",
     by_pipeline=True,
     rows=(
         (
@@ -133,6 +134,31 @@ GPU_JOBS = Board(
                         "{{pipeline}}",
                     ),
                     unit="none",
+                    width=8,
+                ),
+            ),
+        ),
+        (
+            "Pods of training Jobs, as they see themselves",
+            (
+                graph(
+                    "Step of the pod",
+                    "Also while the log is away, without which the trainer sees nothing.",
+                    fact("training_step", "{{pipeline}} {{pod}}", "pod", rare=True),
+                    width=8,
+                ),
+                graph(
+                    "Loss in the pod",
+                    "Nats per supervised token; the first pod of a job reports for all.",
+                    fact("training_loss", "{{pipeline}} {{pod}}", "pod", rare=True),
+                    unit="none",
+                    width=8,
+                ),
+                graph(
+                    "Seconds of a step",
+                    "One that grows from pod to pod is a node's.",
+                    fact("training_step_seconds", "{{pipeline}} {{pod}}", "pod", rare=True),
+                    unit="s",
                     width=8,
                 ),
             ),

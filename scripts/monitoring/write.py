@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from longstream.telemetry import Declared
-from scripts.monitoring.catalogue import catalogue
+from scripts.monitoring.catalogue import catalogue, of_pods
 from scripts.monitoring.data_boards import CURATOR, JUDGE
 from scripts.monitoring.device_boards import GPU_JOBS, INSTRUCTOR
 from scripts.monitoring.overview import OVERVIEW
@@ -93,6 +93,7 @@ def _page(listed: Mapping[str, tuple[Declared, ...]]) -> str:
             (service.capitalize(), [d for d in declared if d not in (*shared, *engines)])
             for service, declared in listed.items()
         ),
+        ("Pods of training Jobs", list(of_pods())),
     ]
     return _INTRODUCTION + "".join(_section(title, declared) for title, declared in sections)
 

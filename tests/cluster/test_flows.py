@@ -44,6 +44,9 @@ ALLOWED = {
 }
 """From where each flow is allowed; all others are not."""
 BESIDE = {"stranger": NAMESPACE, "training": TRAINING, "prometheus": WATCH}
+WORKING = "training-with-metrics"
+"""A pod as a running training Job's, which shows its metrics; only Prometheus may read them."""
+TRAINING_LABELS = {"app.kubernetes.io/name": "training", "app.kubernetes.io/part-of": "longstream"}
 MONITORING = ROOT / "deploy" / "k8s" / "components" / "monitoring" / "flows.yaml"
 
 
@@ -55,14 +58,19 @@ def places(suite: Suite, kube: Cluster) -> Iterator[Suite]:
     kube.apply(MONITORING.read_text(encoding="utf-8"))
     watch = {"name": WATCH, "labels": {"longstream.dev/metrics": "true"}}
     kube.apply(json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": watch}))
-    labels = {"training": {"app.kubernetes.io/name": "training"}}
+    labels = {"training": TRAINING_LABELS}
     for made, namespace in BESIDE.items():
         kube.apply(pod(made, name, labels.get(made, {"who": made}), namespace))
     for made, namespace in BESIDE.items():
         kube.kubectl(
             "wait", f"--namespace={namespace}", f"pod/{made}", "--for=condition=Ready", "--timeout=90s"
         )
+    kube.apply(pod(WORKING, name, TRAINING_LABELS, TRAINING, listens=7410))
+    kube.kubectl(
+        "wait", f"--namespace={TRAINING}", f"pod/{WORKING}", "--for=condition=Ready", "--timeout=90s"
+    )
     yield suite
+    kube.kubectl("delete", f"--namespace={TRAINING}", f"pod/{WORKING}", "--wait=false")
     for made, namespace in BESIDE.items():
         kube.kubectl("delete", f"--namespace={namespace}", f"pod/{made}", "--wait=false")
     kube.kubectl("delete", f"--filename={MONITORING}")
@@ -75,9 +83,16 @@ def test_every_allowed_flow_works_and_no_other(places: Suite, kube: Cluster, pla
     own = {
         f"{place.removeprefix('deploy/')}.longstream.svc:{port}" for port in (7400, 7410)
     }  # to itself: no flow
-    tried = json.loads(kube.run(place, "python3", "-c", _TRY, *EVERYTHING, namespace=namespace))
+    working = f"{address_of(kube, WORKING)}:7410"
+    tried = json.loads(kube.run(place, "python3", "-c", _TRY, *EVERYTHING, working, namespace=namespace))
     opened = {address for address, opens in tried.items() if opens}
-    assert opened - own == ALLOWED[place]
+    allowed = ALLOWED[place] | {working} if place == "prometheus" else ALLOWED[place]
+    assert opened - own == allowed
+
+
+def address_of(kube: Cluster, name: str) -> str:
+    told = kube.kubectl("get", f"--namespace={TRAINING}", f"pod/{name}", "--output=jsonpath={.status.podIP}")
+    return told.strip()
 
 
 @pytest.mark.parametrize("verb", ["create", "get", "list", "watch", "delete"])

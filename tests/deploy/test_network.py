@@ -154,7 +154,7 @@ def test_every_flow_that_is_meant_is_open_and_no_other(stack: Stack) -> None:
     if stack.below == "production":
         meant |= {(name, "broker", 9093) for name in works}
     if stack.below == "production" or "monitoring" in stack.components:
-        meant |= {("prometheus", name, 7410) for name in SERVICES}
+        meant |= {("prometheus", name, 7410) for name in (*SERVICES, "training")}
     assert flows(stack) == meant
 
 

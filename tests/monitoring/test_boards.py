@@ -26,6 +26,26 @@ UNASKED = {
     "curator_releases_total": "gives dashboards their list of pipelines",
     "judge_verdicts_total": "the latest evaluation's are shown",
     "judge_comparisons": "the lost ones are shown",
+    **{
+        f"training_{what}": "of a Job's pod; the trainer's, from the log, is shown"
+        for what in (
+            *(
+                "planned_steps",
+                "attempts",
+                "gpus",
+                "progress_timestamp_seconds",
+                "checkpoint_timestamp_seconds",
+            ),
+            *(
+                "learning_rate",
+                "gradient_norm",
+                "tokens_per_second",
+                "useful_tokens_ratio",
+                "flops_per_second",
+            ),
+            *("neftune_effective_alpha", "mfu_ratio", "memory_bytes"),
+        )
+    },
     "judge_evaluation_timestamp_seconds": "the decision's time is shown",
     **{
         f"{service}_build_info": "a table of versions"

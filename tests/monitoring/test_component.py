@@ -7,13 +7,18 @@ from typing import Any
 import yaml
 
 from scripts.monitoring.write import BOARDS
+from tests.support.kube import ROOT
 from tests.support.prometheus import CONFIG, MONITORING
 
 SERVICES = {"curator", "instructor", "trainer", "judge"}
 
 
 def read(name: str) -> Any:
-    return yaml.safe_load((MONITORING / name).read_text(encoding="utf-8"))
+    return read_all(name)[0]
+
+
+def read_all(name: str) -> list[Any]:
+    return list(yaml.safe_load_all((MONITORING / name).read_text(encoding="utf-8")))
 
 
 def test_every_board_and_nothing_else_is_given_to_grafana() -> None:
@@ -40,8 +45,25 @@ def test_the_operator_and_compose_scrape_the_same_services_and_rename_alike() ->
 
 
 def test_prometheus_may_reach_the_pods_that_are_scraped() -> None:
-    monitor, flow = read("podmonitor.yaml")["spec"], read("flows.yaml")["spec"]
-    assert flow["podSelector"] == monitor["selector"]
+    monitors, flows = read_all("podmonitor.yaml"), read_all("flows.yaml")
+    assert [one["metadata"]["namespace"] for one in monitors] == ["longstream", "longstream-training"]
+    for monitor, flow in zip(monitors, flows, strict=True):
+        assert flow["metadata"]["namespace"] == monitor["metadata"]["namespace"]
+        assert flow["spec"]["podSelector"] == monitor["spec"]["selector"]
+
+
+def test_pods_of_training_jobs_have_the_port_that_is_scraped_and_open_it() -> None:
+    _, monitor = read_all("podmonitor.yaml")
+    told = yaml.safe_load_all(
+        (ROOT / "deploy" / "k8s" / "base" / "training.yaml").read_text(encoding="utf-8")
+    )
+    (template,) = (one["spec"]["jobTemplate"]["spec"]["template"] for one in told if one["kind"] == "CronJob")
+    assert template["metadata"]["labels"] == monitor["spec"]["selector"]["matchLabels"]
+    (container,) = template["spec"]["containers"]
+    (port,) = container["ports"]
+    assert port["name"] == monitor["spec"]["podMetricsEndpoints"][0]["port"]
+    (address,) = (one["value"] for one in container["env"] if one["name"] == "TRAINER_JOB_METRICS_ADDRESS")
+    assert address == f"0.0.0.0:{port['containerPort']}"
 
 
 def test_groups_of_rules_have_names_of_their_own() -> None:

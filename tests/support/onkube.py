@@ -53,9 +53,23 @@ class Suite:
 
 
 def pod(
-    name: str, image: str, labels: dict[str, str], namespace: str = NAMESPACE, *, beside: str = ""
+    name: str,
+    image: str,
+    labels: dict[str, str],
+    namespace: str = NAMESPACE,
+    *,
+    beside: str = "",
+    listens: int = 0,
 ) -> str:
-    """A pod that waits, confined as the services are. beside: on the node of that one, which no test kills."""
+    """A pod that waits, or listens on a port, confined as the services are.
+
+    beside: on the node of that one, which no test kills.
+    """
+    does = (
+        ["python3", "-m", "http.server", "--directory=/tmp", str(listens)]
+        if listens
+        else ["sleep", "infinity"]
+    )
     near = {
         "labelSelector": {"matchLabels": {"app.kubernetes.io/name": beside}},
         "topologyKey": "kubernetes.io/hostname",
@@ -80,7 +94,7 @@ def pod(
                     "name": "main",
                     "image": image,
                     "imagePullPolicy": "IfNotPresent",
-                    "command": ["/usr/bin/tini", "--", "sleep", "infinity"],
+                    "command": ["/usr/bin/tini", "--", *does],
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
                         "readOnlyRootFilesystem": True,

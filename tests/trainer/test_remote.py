@@ -8,13 +8,16 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from longstream.app import Stop
 from longstream.errors import InvalidInput, Unavailable
@@ -47,6 +50,8 @@ class Processes:
     """Whether each has a working folder of its own, as on a node of its own without a shared claim."""
     machines: int = 1
     """Pods of each Job, which make one model."""
+    metrics_port: int = field(default_factory=free_port)
+    """Where the first pod shows its metrics."""
     pods: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     """By name of the Job, or by that and the pod's number."""
 
@@ -77,6 +82,7 @@ class Processes:
                     "JOB_COMPLETION_INDEX": str(number),
                     "LONGSTREAM_BUS_URL": f"sqlite:{self.folder / 'log.sqlite'}",
                     "LONGSTREAM_STORAGE_URL": (self.folder / "objects").as_uri(),
+                    "TRAINER_JOB_METRICS_ADDRESS": "" if number else f"127.0.0.1:{self.metrics_port}",
                     "TRAINER_WORK_DIR": str(self.folder / (f"node-{name}" if self.nodes else "claim")),
                 },
                 stdin=subprocess.DEVNULL,
@@ -135,6 +141,17 @@ def training(
         processes.end()
 
 
+def shown(port: int) -> dict[str, float]:
+    """Values of a pod's own gauges by name; empty while nobody answers."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+            families = list(text_string_to_metric_families(page.read().decode()))
+    except OSError:
+        return {}
+    samples = [sample for family in families for sample in family.samples]
+    return {sample.name: sample.value for sample in samples if sample.labels.get("pipeline") == "p"}
+
+
 def job_that(trainer: Trainer, state: TrainingJob.State) -> TrainingJob:
     return soon(
         lambda: next((job for _, job in trainer.jobs.under("") if job.state == state), None), timeout_s=120
@@ -165,11 +182,22 @@ def test_a_job_whose_pod_is_asked_to_end_goes_on_in_the_next_from_its_checkpoint
 ) -> None:
     pipeline = trains(str(base_model), epochs=60)
     with training(tmp_path, pipeline, shards, monkeypatch) as (trainer, processes):
+
+        def own_figures() -> dict[str, float] | None:
+            figures = shown(processes.metrics_port)
+            return figures if "training_loss" in figures else None
+
+        own = soon(own_figures, timeout_s=120)
+        assert own["training_step"] >= 1
+        assert (own["training_attempts"], own["training_planned_steps"]) == (1, 180)
+        assert own["training_memory_bytes"] > 1_000_000
+        assert 0 < own["training_progress_timestamp_seconds"] <= time.time()
         soon(lambda: any(event.HasField("step") for event in trainer.events()) or None, timeout_s=120)
         next(iter(processes.pods.values())).send_signal(signal.SIGTERM)
         job = job_that(trainer, TrainingJob.STATE_SUCCEEDED)
         codes = [pod.wait(30) for pod in processes.pods.values()]
         assert (job.attempt, codes) == (2, [75, 0])
+        assert shown(processes.metrics_port) == {}
         resumed = [event.started.resumed_from_step for event in trainer.events() if event.HasField("started")]
         assert resumed[0] == 0 < resumed[1]
 

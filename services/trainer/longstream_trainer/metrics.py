@@ -25,7 +25,7 @@ _WAITS = {
     TrainingJob.STATE_QUEUED: "queued",
     TrainingJob.STATE_RUNNING: "running",
 }
-_RUNNING = {
+RUNNING = {
     "trainer_step": "Optimizer step of the running attempt.",
     "trainer_planned_steps": "Steps that the running attempt will make.",
     "trainer_attempts": "Attempts of the running job so far, this one included.",
@@ -33,7 +33,7 @@ _RUNNING = {
     "trainer_progress_timestamp_seconds": "When the running attempt began or reported its latest step, since 1970.",
     "trainer_checkpoint_timestamp_seconds": "When the running job reported its latest checkpoint, since 1970.",
 }
-_LATEST_STEP = {
+LATEST_STEP = {
     "trainer_loss": "Mean loss of the latest step, nats per supervised token.",
     "trainer_learning_rate": "Learning rate of the latest step.",
     "trainer_gradient_norm": "Gradient norm of the latest step, before clipping.",
@@ -115,8 +115,8 @@ class TrainingFacts:
     def show(self, metrics: Metrics, pipelines: Collection[str]) -> None:
         """Declare the gauges."""
         for docs, look in (
-            (_RUNNING, self._running),
-            (_LATEST_STEP, self._latest_step),
+            (RUNNING, self._running),
+            (LATEST_STEP, self._latest_step),
             (_SPENT, self._spent),
             ({"pipeline_model_timestamp_seconds": "When the newest model was made, since 1970."}, self._made),
         ):
@@ -133,18 +133,12 @@ class TrainingFacts:
 
     def _running(self) -> Told:
         return {
-            (job.pipeline,): (
-                *(job.step, job.steps, job.attempt, job.gpus),
-                seconds(job.progress_time),
-                seconds(job.checkpoint_time) if job.HasField("checkpoint_time") else None,
-            )
-            for job in self._known()
-            if job.state == TrainingJob.STATE_RUNNING
+            (job.pipeline,): running(job) for job in self._known() if job.state == TrainingJob.STATE_RUNNING
         }
 
     def _latest_step(self) -> Told:
         return {
-            (job.pipeline,): _of_step(job.latest)
+            (job.pipeline,): latest_step(job.latest)
             for job in self._known()
             if job.state == TrainingJob.STATE_RUNNING and job.HasField("latest")
         }
@@ -175,7 +169,17 @@ class TrainingFacts:
         return told
 
 
-def _of_step(step: TrainingStep) -> Sequence[float | None]:
+def running(job: TrainingJob) -> Sequence[float | None]:
+    """What RUNNING tells of a job."""
+    return (
+        *(job.step, job.steps, job.attempt, job.gpus),
+        seconds(job.progress_time) if job.HasField("progress_time") else None,
+        seconds(job.checkpoint_time) if job.HasField("checkpoint_time") else None,
+    )
+
+
+def latest_step(step: TrainingStep) -> Sequence[float | None]:
+    """What LATEST_STEP tells of a step."""
     return (
         *(step.loss, step.learning_rate, step.gradient_norm, step.seconds),
         step.step_tokens / step.seconds if step.seconds else None,

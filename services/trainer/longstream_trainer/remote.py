@@ -21,6 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from prometheus_client import CollectorRegistry
+
 from longstream.app import Stop, exit_code, signals_to
 from longstream.attempts import Backoff
 from longstream.bodies_bus import BodiesBus
@@ -29,12 +31,13 @@ from longstream.bus.opening import open_bus
 from longstream.errors import InvalidInput, NotFound, SuiteError
 from longstream.runtime import PREFIX, RuntimeSettings, load
 from longstream.storage import Storage, open_storage
-from longstream.telemetry import configure_logging
+from longstream.telemetry import Metrics, configure_logging
 from longstream.topics import TRAINING, PipelineTopics
 from longstream.v1.records_pb2 import ReportTraining, TrainingCommand
 from longstream_trainer import jobs
 from longstream_trainer.job import CHECKPOINT_FILES, Machines
 from longstream_trainer.launch import Attempt, ChildLauncher, Running, checked_tree
+from longstream_trainer.pod_metrics import SERVICE, PodMetrics, shown
 from longstream_trainer.report import Checkpoint, Done, Event, ExitCode, Failed, encode_event
 from longstream_trainer.settings import TrainerSettings
 
@@ -58,6 +61,8 @@ class Reporter:
     attempt: int
     source: str = field(default_factory=lambda: uuid.uuid4().hex)
     sent: int = 0
+    seen: Callable[[Event], None] = lambda event: None
+    """Is told each event as it comes, before storage and log have it."""
 
     def send(self, events: Sequence[Event]) -> None:
         """Publish. Raises as Bus.publish does; the same events may then be sent again, and count once."""
@@ -144,7 +149,10 @@ def _laid_out(attempt: Attempt, storage: Storage) -> None:
 
 def _followed(running: Running, storage: Storage, reporter: Reporter, patience: Patience) -> int:
     while (code := running.exit_code()) is None:
-        events = [patience(partial(_stored, event, storage)) for event in running.events()]
+        told = list(running.events())
+        for event in told:
+            reporter.seen(event)
+        events = [patience(partial(_stored, event, storage)) for event in told]
         patience(partial(reporter.send, events))
         if patience.look(0.0 if events else _LOOK_EVERY_S):
             running.stop()
@@ -203,7 +211,10 @@ def main() -> int:
     with signals_to(stop):
         try:
             settings, own = load(RuntimeSettings, PREFIX), load(TrainerSettings, "TRAINER_")
+            metrics = Metrics(SERVICE, CollectorRegistry())
+            gauges = PodMetrics(metrics, options.pipeline, options.attempt)
             with (
+                shown(metrics, own.job_metrics_address),
                 open_storage(settings.storage_url, settings.s3) as storage,
                 open_bus(settings.bus_url, security=settings.kafka) as log,
             ):
@@ -213,6 +224,7 @@ def main() -> int:
                     pipeline=options.pipeline,
                     job_id=options.job,
                     attempt=options.attempt,
+                    seen=gauges.seen,
                 )
                 find = partial(attempt_told, options, storage, own.work_dir)
                 return run(find, storage, reporter, Patience(stop), own.processes)

@@ -21,12 +21,16 @@ class TrainerSettings:
     """Of an attempt on one machine; 0: one for each GPU, and one where there is none."""
     launcher: Literal["process", "kubernetes"] = "process"
     """Where attempts run: in child processes of the service, or as Jobs on the cluster that it runs in."""
+    job_metrics_address: str = ""
+    """host:port where a training Job's pod shows its metrics; empty: nowhere."""
     job_template: str = "longstream-training/trainer"
     """kubernetes: NAMESPACE/NAME of the administrator's CronJob from which Jobs are made; they run in its namespace."""
 
     def __post_init__(self) -> None:
         if self.max_queued < 1 or self.processes < 0:
             raise ValueError("max_queued must be at least 1, processes at least 0")
+        if self.job_metrics_address and not self.job_metrics_address.rpartition(":")[2].isdecimal():
+            raise ValueError("job_metrics_address must be host:port")
         namespace, slash, name = self.job_template.partition("/")
         if not (namespace and slash and name):
             raise ValueError("job_template must be NAMESPACE/NAME")
