@@ -39,6 +39,7 @@ DOORS = {
     "snowballstemmer": ["services/instructor/longstream_instructor/consistency.py"],
     "sklearn": ["services/curator/longstream_curator/diverse/*"],
     "nltk": ["services/judge/longstream_judge/textmetrics.py"],
+    "lm_eval": ["services/judge/longstream_judge/harness.py"],
     "sacrebleu": ["services/judge/longstream_judge/textmetrics.py"],
     "matplotlib": [
         "services/curator/longstream_curator/files/plot.py",

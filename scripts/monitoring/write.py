@@ -16,7 +16,8 @@ import yaml
 from longstream.telemetry import Declared
 from scripts.monitoring.catalogue import catalogue, of_pods
 from scripts.monitoring.data_boards import CURATOR, JUDGE
-from scripts.monitoring.device_boards import GPU_JOBS, INSTRUCTOR
+from scripts.monitoring.gpu_board import GPU_JOBS
+from scripts.monitoring.instructor_board import INSTRUCTOR
 from scripts.monitoring.overview import OVERVIEW
 from scripts.monitoring.panels import rendered
 from scripts.monitoring.platform_boards import CALLS_AND_LOG

@@ -50,7 +50,7 @@ def test_a_pod_shows_what_its_child_says_as_soon_as_it_does() -> None:
     pod.seen(STARTED)
     assert [value(f"training_{name}") for name in ("step", "planned_steps", "gpus")] == [2, 9, 2]
     pod.seen(STEP)
-    pod.seen(Checkpoint(step=3, path="/work/step-3"))
+    pod.seen(Checkpoint(step=3, path="step-3"))
     said = {
         "step": 3,
         "loss": 1.5,

@@ -1,10 +1,10 @@
-"""What the judge adds to `longstream`: answers of files, verdicts on them, win rates, comparisons, text metrics."""
+"""What the judge adds to `longstream`: answers of files, verdicts, win rates, comparisons, text metrics, tasks."""
 
 from __future__ import annotations
 
 import argparse
 
-from longstream_judge.commands import agreement, answer, compare, evaluate, judge, winrate
+from longstream_judge.commands import agreement, answer, compare, evaluate, judge, tasks, winrate
 
 
 def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -15,3 +15,4 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     compare.register(subparsers)
     agreement.register(subparsers)
     evaluate.register(subparsers)
+    tasks.register(subparsers)
