@@ -156,7 +156,7 @@ GPU_JOBS = Board(
                 ),
                 graph(
                     "Seconds of a step",
-                    "One that grows from pod to pod is a node's.",
+                    "Where it differs from one pod of a pipeline to the next, look at their nodes.",
                     fact("training_step_seconds", "{{pipeline}} {{pod}}", "pod", rare=True),
                     unit="s",
                     width=8,
