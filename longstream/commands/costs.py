@@ -1,4 +1,4 @@
-"""`longstream costs`: what evaluations took of each engine, one by one and together."""
+"""`longstream costs`: what releases and evaluations took of each engine, one by one and together."""
 
 from __future__ import annotations
 
@@ -18,9 +18,19 @@ from longstream.commands.common import (
     show,
 )
 from longstream.errors import InvalidInput
-from longstream.v1.records_pb2 import Evaluation
+from longstream.v1.records_pb2 import Evaluation, Release, Spending, WritingCost
 
-_HEADS = (
+_RELEASE_HEADS = (
+    "RELEASE",
+    "CUT AT",
+    "ENGINE'S MODEL",
+    "ROWS",
+    "REFUSED",
+    "READ",
+    "WRITTEN",
+    "REMEMBERED",
+)
+_EVALUATION_HEADS = (
     "EVALUATION",
     "ENDED AT",
     "MODEL",
@@ -35,9 +45,8 @@ _HEADS = (
 
 @dataclass(slots=True)
 class Total:
-    """Of one engine's model, over all evaluations."""
+    """Of one engine's model, over all releases and evaluations. remembered: rows and replies that were there before."""
 
-    requests: int = 0
     read: int = 0
     written: int = 0
     remembered: int = 0
@@ -45,7 +54,9 @@ class Total:
 
 def register(subparsers: Subparsers) -> None:
     """Add the command."""
-    parser = remote_command(subparsers, "costs", _costs, "tell what evaluations took of each engine")
+    parser = remote_command(
+        subparsers, "costs", _costs, "tell what releases and evaluations took of each engine"
+    )
     add_pipeline(parser)
     option = parser.add_argument
     option("--read-price", type=float, metavar="P", help="for a million tokens that are read")
@@ -58,13 +69,14 @@ def _costs(args: argparse.Namespace) -> int:
         if price is not None and price < 0:
             raise InvalidInput(f"{option} must not be below 0", field=option)
     with client(args) as services:
+        releases = list(services.list_releases(name))
         evaluations = list(services.list_evaluations(name))
-    totals = _totals(evaluations)
+    totals = _totals(releases, evaluations)
     document = {
+        "releases": [line for release in releases for line in _writing(release)],
         "evaluations": [line for evaluation in evaluations for line in _lines(evaluation)],
         "totals": {
             model: {
-                "requests": total.requests,
                 "tokens_read": total.read,
                 "tokens_written": total.written,
                 "remembered": total.remembered,
@@ -73,8 +85,22 @@ def _costs(args: argparse.Namespace) -> int:
             for model, total in totals.items()
         },
     }
-    show(args, document, lambda: _text(args, evaluations, totals))
+    show(args, document, lambda: _text(args, releases, evaluations, totals))
     return 0
+
+
+def _writing(release: Release) -> Iterable[dict[str, object]]:
+    for one in release.costs:
+        yield {
+            "release": release.id,
+            "engine": one.engine,
+            "engine_model": one.model,
+            "rows": one.rows,
+            "refused": one.refused,
+            "tokens_read": one.prompt_tokens,
+            "tokens_written": one.completion_tokens,
+            "remembered": one.remembered,
+        }
 
 
 def _lines(evaluation: Evaluation) -> Iterable[dict[str, object]]:
@@ -93,15 +119,15 @@ def _lines(evaluation: Evaluation) -> Iterable[dict[str, object]]:
         }
 
 
-def _totals(evaluations: Iterable[Evaluation]) -> dict[str, Total]:
+def _totals(releases: Iterable[Release], evaluations: Iterable[Evaluation]) -> dict[str, Total]:
     totals: dict[str, Total] = defaultdict(Total)
-    for evaluation in evaluations:
-        for one in evaluation.spent:
-            total = totals[one.model]
-            total.requests += one.requests
-            total.read += one.prompt_tokens
-            total.written += one.completion_tokens
-            total.remembered += one.remembered
+    spent: list[WritingCost | Spending] = [one for release in releases for one in release.costs]
+    spent += [one for evaluation in evaluations for one in evaluation.spent]
+    for one in spent:
+        total = totals[one.model]
+        total.read += one.prompt_tokens
+        total.written += one.completion_tokens
+        total.remembered += one.remembered
     return dict(sorted(totals.items()))
 
 
@@ -111,8 +137,42 @@ def _price(args: argparse.Namespace, total: Total) -> float | None:
     return float((args.read_price or 0.0) * total.read + (args.write_price or 0.0) * total.written) / 1e6
 
 
-def _text(args: argparse.Namespace, evaluations: list[Evaluation], totals: dict[str, Total]) -> str:
-    rows = [
+def _text(
+    args: argparse.Namespace,
+    releases: list[Release],
+    evaluations: list[Evaluation],
+    totals: dict[str, Total],
+) -> str:
+    if not totals:
+        return "none yet"
+    told = []
+    for model, total in totals.items():
+        price = _price(args, total)
+        paid = "" if price is None else f", {price:,.4f} by these prices"
+        told.append(f"{model}: {total.read:,} tokens read, {total.written:,} written{paid}")
+    tables = ((_RELEASE_HEADS, _release_rows(releases)), (_EVALUATION_HEADS, _evaluation_rows(evaluations)))
+    return "\n\n".join([*(columns(heads, rows) for heads, rows in tables if rows), "\n".join(told)])
+
+
+def _release_rows(releases: Iterable[Release]) -> list[tuple[str, ...]]:
+    return [
+        (
+            release.id,
+            moment(release.cut_time),
+            one.model,
+            f"{one.rows:,}",
+            f"{one.refused:,}",
+            f"{one.prompt_tokens:,}",
+            f"{one.completion_tokens:,}",
+            f"{one.remembered:,}",
+        )
+        for release in releases
+        for one in release.costs
+    ]
+
+
+def _evaluation_rows(evaluations: Iterable[Evaluation]) -> list[tuple[str, ...]]:
+    return [
         (
             evaluation.id,
             moment(evaluation.end_time),
@@ -127,13 +187,3 @@ def _text(args: argparse.Namespace, evaluations: list[Evaluation], totals: dict[
         for evaluation in evaluations
         for one in evaluation.spent
     ]
-    if not rows:
-        return "none yet"
-    told = []
-    for model, total in totals.items():
-        price = _price(args, total)
-        paid = "" if price is None else f", {price:,.4f} by these prices"
-        told.append(
-            f"{model}: {total.requests:,} requests, {total.read:,} read, {total.written:,} written{paid}"
-        )
-    return "\n".join([columns(_HEADS, rows), *told])

@@ -420,7 +420,7 @@ class Shard(_message.Message):
     def __init__(self, address: _Optional[str] = ..., rows: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class Release(_message.Message):
-    __slots__ = ("pipeline", "id", "state", "parent_id", "revision", "rows_wanted", "rows_ready", "refused", "exact", "short", "content_hash", "manifest_address", "data_card_address", "shards", "cut_time", "seen", "metric", "asked_by", "trace", "parent_trace")
+    __slots__ = ("pipeline", "id", "state", "parent_id", "revision", "rows_wanted", "rows_ready", "refused", "exact", "short", "content_hash", "manifest_address", "data_card_address", "shards", "cut_time", "seen", "metric", "asked_by", "trace", "parent_trace", "costs")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Release.State]
@@ -458,6 +458,7 @@ class Release(_message.Message):
     ASKED_BY_FIELD_NUMBER: _ClassVar[int]
     TRACE_FIELD_NUMBER: _ClassVar[int]
     PARENT_TRACE_FIELD_NUMBER: _ClassVar[int]
+    COSTS_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     id: str
     state: Release.State
@@ -478,7 +479,26 @@ class Release(_message.Message):
     asked_by: str
     trace: str
     parent_trace: str
-    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Release.State, str]] = ..., parent_id: _Optional[str] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., rows_wanted: _Optional[int] = ..., rows_ready: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., exact: bool = ..., short: bool = ..., content_hash: _Optional[str] = ..., manifest_address: _Optional[str] = ..., data_card_address: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[Shard, _Mapping]]] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seen: _Optional[int] = ..., metric: _Optional[str] = ..., asked_by: _Optional[str] = ..., trace: _Optional[str] = ..., parent_trace: _Optional[str] = ...) -> None: ...
+    costs: _containers.RepeatedCompositeFieldContainer[WritingCost]
+    def __init__(self, pipeline: _Optional[str] = ..., id: _Optional[str] = ..., state: _Optional[_Union[Release.State, str]] = ..., parent_id: _Optional[str] = ..., revision: _Optional[_Union[PipelineRevision, _Mapping]] = ..., rows_wanted: _Optional[int] = ..., rows_ready: _Optional[int] = ..., refused: _Optional[_Mapping[str, int]] = ..., exact: bool = ..., short: bool = ..., content_hash: _Optional[str] = ..., manifest_address: _Optional[str] = ..., data_card_address: _Optional[str] = ..., shards: _Optional[_Iterable[_Union[Shard, _Mapping]]] = ..., cut_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., seen: _Optional[int] = ..., metric: _Optional[str] = ..., asked_by: _Optional[str] = ..., trace: _Optional[str] = ..., parent_trace: _Optional[str] = ..., costs: _Optional[_Iterable[_Union[WritingCost, _Mapping]]] = ...) -> None: ...
+
+class WritingCost(_message.Message):
+    __slots__ = ("engine", "model", "rows", "refused", "prompt_tokens", "completion_tokens", "remembered")
+    ENGINE_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    PROMPT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    COMPLETION_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    REMEMBERED_FIELD_NUMBER: _ClassVar[int]
+    engine: str
+    model: str
+    rows: int
+    refused: int
+    prompt_tokens: int
+    completion_tokens: int
+    remembered: int
+    def __init__(self, engine: _Optional[str] = ..., model: _Optional[str] = ..., rows: _Optional[int] = ..., refused: _Optional[int] = ..., prompt_tokens: _Optional[int] = ..., completion_tokens: _Optional[int] = ..., remembered: _Optional[int] = ...) -> None: ...
 
 class TrainingCommand(_message.Message):
     __slots__ = ("pipeline", "request_id", "request_hash", "create", "cancel", "report")

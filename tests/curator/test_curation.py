@@ -34,7 +34,15 @@ from longstream.topics import (
     topics,
 )
 from longstream.v1.curator_pb2 import Document, Pair
-from longstream.v1.records_pb2 import CurationRecord, CutCommand, OwnerState, Release, Row, SelectedTask
+from longstream.v1.records_pb2 import (
+    CurationRecord,
+    CutCommand,
+    OwnerState,
+    Release,
+    Row,
+    SelectedTask,
+    WritingCost,
+)
 from longstream.view import View, read_to_end
 from longstream.worker import Consumption, Worker, WorkerOptions
 from longstream.worker_metrics import WorkerMetrics
@@ -154,7 +162,14 @@ class Curator:
                 continue
             answered.add(task.row_id)
             row = Row(
-                pipeline="p", row_id=task.row_id, example_id=task.example.id, release_id=task.release_id
+                pipeline="p",
+                row_id=task.row_id,
+                example_id=task.example.id,
+                release_id=task.release_id,
+                engine="rules",
+                model="m",
+                prompt_tokens=10,
+                completion_tokens=2,
             )
             if refuse(task.example.response):
                 row.refusal = "too_short"
@@ -229,6 +244,10 @@ def test_a_refused_row_is_replaced_by_the_next_rank(curator: Curator) -> None:
         release = curator.final(release_id)
     assert curator.responses(release) == ["ddddd", "bbb", "cc"]
     assert dict(release.refused) == {"too_short": 1}
+    # A refused row was paid for, too.
+    assert list(release.costs) == [
+        WritingCost(engine="rules", model="m", rows=4, refused=1, prompt_tokens=40, completion_tokens=8)
+    ]
 
 
 def test_a_release_whose_reserve_ran_out_is_final_and_says_short(curator: Curator) -> None:
@@ -256,7 +275,10 @@ def test_a_row_that_exists_is_not_asked_for_again(curator: Curator) -> None:
     with Instructor(curator) as instructor:
         curator.final(first)
         curator.submit("ccccc")
-        curator.final(curator.cut("2"))
+        again = curator.final(curator.cut("2"))
+    assert list(again.costs) == [
+        WritingCost(engine="rules", model="m", rows=1, prompt_tokens=10, completion_tokens=2, remembered=2)
+    ]
     tasks = [
         parse_record(SelectedTask, r).row_id
         for r in read_to_end(curator.bus, curator.bus.partitions(SELECTED))

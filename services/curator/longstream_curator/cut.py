@@ -18,6 +18,7 @@ from longstream_curator.release import Stratum
 from longstream_curator.selection import Candidate
 from longstream_curator.split import HELD_OUT
 from longstream_curator.walks import Walks
+from longstream_curator.writing_costs import WritingCosts
 
 RowOf = Callable[[str], Row | None]
 """The committed row of an id, if there is one."""
@@ -59,6 +60,7 @@ class OpenCut:
         self._rows: dict[str, Row] = {}
         self._waiting: dict[str, str] = {}  # example id -> row id
         self.refused: Counter[str] = Counter()
+        self.costs = WritingCosts()
         self.marks = [cut.marks for cut in cuts]
         rankings = Gathering(pipeline, cuts, cut_ms).rankings
         self.dropped = rankings.dropped
@@ -149,6 +151,7 @@ class OpenCut:
             if row is None:
                 continue
             del self._waiting[example_id]
+            self.costs.add(row)
             if row.refusal and self._examples[example_id].instruction:
                 self._walk.accept(example_id)  # a pair is whole without its refinement
             elif row.refusal:

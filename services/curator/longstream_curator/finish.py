@@ -40,6 +40,8 @@ def finish(release: Release, cut: OpenCut, metric: str, storage: Storage) -> Non
         Shard(address=one.address, rows=one.rows, bytes=one.bytes) for one in written.shards
     )
     release.seen = sum(marks.seen for marks in cut.marks)
+    del release.costs[:]
+    release.costs.extend(cut.costs.of(release.id))
 
 
 def _row(rank: int, row: FinishedRow, metric: str) -> Row:

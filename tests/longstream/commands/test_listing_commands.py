@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from longstream.v1 import judge_pb2
-from longstream.v1.records_pb2 import Evaluation, Interval, Model, Promotion, Release, TrainingJob
+from longstream.v1.records_pb2 import (
+    Evaluation,
+    Interval,
+    Model,
+    Promotion,
+    Release,
+    Spending,
+    TrainingJob,
+    WritingCost,
+)
 from tests.support.local_suite import LocalSuite
 from tests.support.shell import Shell
 
@@ -60,6 +69,33 @@ def test_a_list_is_bounded_and_can_be_json(suite: LocalSuite, shell: Shell) -> N
 def test_an_empty_list_says_so(shell: Shell) -> None:
     assert shell("evaluations") == 0
     assert shell.out == "none yet\n"
+
+
+def test_costs_are_told_of_releases_and_evaluations_and_priced(suite: LocalSuite, shell: Shell) -> None:
+    written = WritingCost(
+        engine="vllm", model="m", rows=4, refused=1, prompt_tokens=3_000_000, completion_tokens=500_000
+    )
+    judged = Spending(
+        engine="vllm", model="m", call="choose", requests=8, prompt_tokens=1_000_000, remembered=2
+    )
+    suite.curator.releases = [Release(id="r1", state=Release.STATE_FINAL, costs=[written])]
+    suite.judge.evaluations = [
+        Evaluation(id="e1", model_id="m1", spent=[judged, Spending(model="other", completion_tokens=7)])
+    ]
+    assert shell("costs", "--read-price", "0.5", "--write-price", "2") == 0
+    releases, evaluations, totals = shell.out.split("\n\n")
+    assert releases.splitlines()[1].split() == ["r1", "m", "4", "1", "3,000,000", "500,000", "0"]
+    assert evaluations.splitlines()[1].split()[-5:] == ["choose", "8", "1,000,000", "0", "2"]
+    assert totals.splitlines()[0] == "m: 4,000,000 tokens read, 500,000 written, 3.0000 by these prices"
+    told = shell.json("costs", "--read-price", "0.5")
+    assert isinstance(told, dict)
+    assert told["totals"]["m"] == {
+        "tokens_read": 4_000_000,
+        "tokens_written": 500_000,
+        "remembered": 2,
+        "price": 2.0,
+    }
+    assert told["releases"][0]["refused"] == 1
 
 
 def test_jobs_are_listed_created_and_cancelled(suite: LocalSuite, shell: Shell) -> None:
@@ -163,8 +199,8 @@ def test_costs_are_told_by_evaluation_and_together(suite: LocalSuite, shell: She
     assert shell("costs", "--read-price", "2", "--write-price", "10") == 0
     lines = shell.out.splitlines()
     assert lines[1].split() == ["e2", "m1", "judge", "choose", "8", "1,500,000", "0", "3"]
-    assert "judge: 16 requests, 2,000,000 read, 0 written, 4.0000 by these prices" in lines
-    assert "toy: 8 requests, 18 read, 100 written, 0.0010 by these prices" in lines
+    assert "judge: 2,000,000 tokens read, 0 written, 4.0000 by these prices" in lines
+    assert "toy: 18 tokens read, 100 written, 0.0010 by these prices" in lines
     assert shell("costs", "--json") == 0
     told = json.loads(shell.out)
     assert told["totals"]["judge"]["price"] is None
