@@ -26,6 +26,7 @@ from longstream.commands import (
     lineage,
     listing,
     report,
+    sizing,
     status,
     submit,
     sweep,
@@ -53,6 +54,7 @@ REMOTE: tuple[ModuleType, ...] = (
     dlq,
     sweep,
     doctor,
+    sizing,
 )
 
 USAGE, RETRYABLE, FAILED, INTERRUPTED = 2, 75, 1, 130
