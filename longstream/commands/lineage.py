@@ -23,7 +23,7 @@ from longstream.status import plain
 from longstream.storage import Storage, open_storage
 from longstream.v1.records_pb2 import TrainingJob
 
-_TEXTS = ("instruction", "input", "response")
+_TEXTS = ("instruction", "input", "response", "original", "rewritten", "critique")
 _TEXT_CHARS = 200
 
 

@@ -9,6 +9,11 @@ from longstream.report.figures import moment
 from longstream.report.markup import Child, Markup, pairs, quoted, tag
 
 _TEXT_CHARACTERS = 900
+_REFINED = (
+    ("original", "as it came, before it was refined"),
+    ("rewritten", "refined, which only stands beside"),
+    ("critique", "what was said of it"),
+)
 _INSTRUCTION_CHARACTERS = 400
 
 
@@ -77,3 +82,6 @@ def _text(facts: Facts) -> Iterator[tuple[str, Child]]:
         yield "name in the source", quoted(row["external_id"], _INSTRUCTION_CHARACTERS)
     yield "licence, as the source states it", quoted(row["licence"] or "not stated", _INSTRUCTION_CHARACTERS)
     yield "text", tag("div", quoted(row["response"], _TEXT_CHARACTERS), class_="document")
+    for column, name in _REFINED:
+        if text := row.get(column):
+            yield name, tag("div", quoted(text, _TEXT_CHARACTERS), class_="document")

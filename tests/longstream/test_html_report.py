@@ -96,6 +96,16 @@ def test_the_page_is_closed_and_titled_by_its_outcome(facts: Facts) -> None:
     assert "demo: Promoted: model model-1 replaces the base model" in outline.text
 
 
+def test_a_refined_text_is_shown_with_what_it_was_and_why_it_changed(facts: Facts) -> None:
+    assert "before it was refined" not in seen(facts).text
+    assert facts.selection is not None
+    last = {**facts.selection.last, "original": "It was plain.", "critique": "Say <b>more</b>."}
+    outline = seen(replace(facts, selection=replace(facts.selection, last=last)))
+    assert "as it came, before it was refined It was plain." in outline.text
+    assert "what was said of it Say <b>more</b>." in outline.text
+    assert "which only stands beside" not in outline.text
+
+
 def test_nothing_is_fetched_and_nothing_runs(facts: Facts) -> None:
     outline = seen(facts)
     assert {"script", "link", "img", "iframe", "object", "embed", "base"} & set(outline.tags) == set()

@@ -21,6 +21,8 @@ def lineage(suite: LocalSuite, shell: Shell) -> None:
             "row_id": f"row{n}",
             "example_id": f"ex{n}",
             "response": "long " * 100,
+            "original": "short " * 100,
+            "critique": "",
             "external_id": f"{n}.txt",
         }
         for n in (2, 1)
@@ -52,6 +54,8 @@ def test_a_row_is_walked_to_its_release_and_models(shell: Shell, wanted: str) ->
     assert (told["row"]["external_id"], told["release"]["id"], told["models"]) == ("2.txt", "r1", ["m1aaaa"])
     assert shell("lineage", wanted) == 0
     assert "(500 characters)" in shell.out
+    assert "(600 characters)" in shell.out
+    assert "critique" not in shell.out
 
 
 @pytest.mark.usefixtures("lineage")
