@@ -111,6 +111,10 @@ class Campaign:
     def address(self, seat: str) -> str:
         return self._seats[seat].address
 
+    def environ(self, seat: str) -> Mapping[str, str]:
+        """The settings that the process was given."""
+        return self._seats[seat].environ
+
     def kill(self, seat: str) -> None:
         """kill -9 a process from outside, and start it again."""
         kills, self._seats[seat].crashes = self.kills, ["from outside"]
