@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from urllib.request import urlopen
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from longstream.client import Client
 from longstream.v1.instructor_pb2 import GenerateResponse
 from tests.support.campaign import Campaign, Setting
+from tests.support.scraping import scraped
 from tests.support.stages import DOCUMENTS, LOOSE, write_pipeline
 from tests.support.tinymodel import make_tiny_llama
 
@@ -20,10 +19,7 @@ pytestmark = [pytest.mark.kills, pytest.mark.slow]
 
 def counted(campaign: Campaign) -> dict[str, float]:
     """What this life of the instructor asked its engine for, and what it remembered."""
-    address = campaign.environ("instructor")["LONGSTREAM_METRICS_ADDRESS"]
-    with urlopen(f"http://{address}/metrics", timeout=5) as page:
-        families = list(text_string_to_metric_families(page.read().decode()))
-    samples = [sample for family in families for sample in family.samples]
+    samples = list(scraped(campaign.environ("instructor")["LONGSTREAM_METRICS_ADDRESS"]))
     return {
         name: sum(sample.value for sample in samples if sample.name == name)
         for name in ("engine_requests_total", "instructor_remembered_replies_total")

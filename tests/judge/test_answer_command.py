@@ -63,57 +63,67 @@ def test_answers_are_written_in_every_form_that_judges_read(server: Server, tmp_
     assert {row["preference"] for row in read(tmp_path / "v")} == {0.5}
 
 
-def test_a_conversation_goes_on_from_its_own_answers_and_is_judged_as_a_whole(
-    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """MT-Bench: the second request comes after the first and its answer; who has no second answer is not judged."""
-    given = write(
-        tmp_path / "q",
-        [
-            {"question_id": 81, "turns": ["Name a tower.", "Who built it?"]},
-            {"question_id": 82, "turns": ["Just one?"]},
-        ],
-    )
-    words = [
-        "answer",
-        "--prompts",
-        str(given),
-        "--model",
-        url(server),
-        "--in-flight",
-        "1",
-        "--template",
-        "sections",
+@pytest.fixture
+def conversations(tmp_path: Path) -> Path:
+    """As MT-Bench has them; one of the two prompts has a second turn."""
+    rows = [
+        {"question_id": 81, "turns": ["Name a tower.", "Who built it?"]},
+        {"question_id": 82, "turns": ["Just one?"]},
     ]
+    return write(tmp_path / "q", rows)
+
+
+def test_a_conversation_goes_on_from_its_own_answers(
+    server: Server, tmp_path: Path, conversations: Path
+) -> None:
+    words = ["answer", "--prompts", str(conversations), "--model", url(server), "--template", "sections"]
     asked: list[str] = []
     server.on_asked = lambda _: asked.append(server.last["prompt"])
-    assert main([*words, "--output", str(tmp_path / "own")]) == 0
+    assert main([*words, "--in-flight", "1", "--output", str(tmp_path / "own")]) == 0
     first, second = read(tmp_path / "own")[0]["outputs"]
     opening = render("sections", "Name a tower.", "").text
     assert asked[:2] == [opening, f"{opening}{first}\n\n{render('sections', 'Who built it?', '').text}"]
+    assert [row["finish_reason"] for row in read(tmp_path / "own")] == ["stop", "stop"]
     assert "outputs" not in read(tmp_path / "own")[1]
     assert main([*words, "--format", "mt-bench", "--output", str(tmp_path / "bench")]) == 0
     assert read(tmp_path / "bench")[0]["choices"][0]["turns"] == [first, second]
 
-    other = write(
-        tmp_path / "other", [{"question_id": 81, "choices": [{"turns": ["Tower A.", "Nobody knows. " * 9]}]}]
-    )
-    sides = ["--candidate", str(tmp_path / "bench"), "--baseline", str(other), "--model", url(server)]
-    words = ["judge", "--prompts", str(given), *sides, "--turn", "2"]
-    assert main([*words, "--output", str(tmp_path / "v")]) == 0
+
+def test_an_answer_that_was_cut_in_any_turn_is_told_as_cut(
+    server: Server, tmp_path: Path, conversations: Path
+) -> None:
+    # Of the second turn's answer alone: the stand-in writes 5 to 12 words, so a bound is found between the two.
+    words = ["answer", "--prompts", str(conversations), "--model", url(server)]
+    for most in range(4, 13):
+        assert main([*words, "--max-tokens", str(most), "--output", str(tmp_path / "o")]) == 0
+        row = read(tmp_path / "o")[0]
+        cut = any(len(text.split()) >= most and not text.endswith(".") for text in row["outputs"])
+        assert row["finish_reason"] == ("length" if cut else "stop")
+
+
+def test_a_later_turn_is_judged_with_all_before_it(
+    server: Server, tmp_path: Path, conversations: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who has no answer to it is not judged."""
+    sides = {"candidate": ["Tower A.", "I forgot."], "baseline": ["Tower B.", "Nobody knows. " * 9]}
+    words = ["judge", "--prompts", str(conversations), "--model", url(server)]
+    for side, turns in sides.items():
+        rows = [{"question_id": 81, "choices": [{"turns": turns}]}, {"question_id": 82, "output": "No."}]
+        words += [f"--{side}", str(write(tmp_path / side, rows))]
+    assert main([*words, "--turn", "2", "--output", str(tmp_path / "v")]) == 0
     [verdict] = read(tmp_path / "v")
     assert (verdict["instruction_id"], verdict["turn"]) == ("81", 2)
     assert verdict["preference"] < 0.5  # of what is shown, the longer one leads
     shown = server.last["prompt"]
     for text in (
         "Request 1:\nName a tower.\n\nRequest 2:\nWho built it?",
-        f"Answer to request 2:\n{second}",
-        "Tower A.",
+        "Answer to request 1:\nTower A.\n\nAnswer to request 2:\nI forgot.",
+        "Nobody knows.",
     ):
         assert text in shown
-    assert main([*words, "--format", "mt-bench", "--output", str(tmp_path / "m")]) == 0
+    assert main([*words, "--turn", "2", "--format", "mt-bench", "--output", str(tmp_path / "m")]) == 0
     assert read(tmp_path / "m")[0]["turn"] == 2
-    assert main([*words[:-1], "3", "--output", str(tmp_path / "v3")]) == 2
+    assert main([*words, "--turn", "3", "--output", str(tmp_path / "v3")]) == 2
     assert "no prompt has a turn 3" in capsys.readouterr().err
 
 

@@ -16,6 +16,7 @@ from longstream_judge.controls import Anchors, Controls, own_difficulty, read_co
 from longstream_judge.gathering import mean
 from longstream_judge.lengthcontrol import LengthControlled, Reckoning, between, length_controlled, resampled
 from longstream_judge.preferences import Preferences
+from longstream_judge.promoting import lead
 from longstream_judge.scorecard import scorecard
 from tests.judge.conftest import Board
 
@@ -155,6 +156,16 @@ def test_what_a_judge_likes_for_its_family_is_set_equal() -> None:
     assert drawn[0] < truth < drawn[-1]
     mirror = mean("mirror", [replace(mirrored(one), kinship=-one.kinship) for one in swayed.members])  # type: ignore[operator]
     assert length_controlled(mirror, how).rate == pytest.approx(1 - controlled.rate, abs=1e-6)
+
+
+def test_a_panel_stays_one_where_only_shared_instructions_count() -> None:
+    swayed, fair = panel((-1.0, 1.5), (0.0, 0.0)), panel((0.0, 0.0), (-1.0, 0.0))
+    some = fair.ids[:500]
+    assert [one.ids for one in swayed.chosen(some).members] == [some, some]
+    how = Reckoning(style=("family",), strength=10.0)
+    found = lead(swayed.chosen(fair.ids[:1_500]), fair, how)
+    assert found.controlled.interval.mean == pytest.approx(0.0, abs=0.02)
+    assert found.raw.interval.mean > 0.1
 
 
 @pytest.mark.parametrize("judges", [((-1.0, 1.0),), ((1.0, 0.0), (1.0, 1.0))])

@@ -13,6 +13,7 @@ import yaml
 from longstream.cli import main
 from longstream.llm import EngineOptions, open_model
 from longstream.llm.types import Part, Prompt
+from tests.support.killing import killed_until_done
 from tests.support.lines import read, write
 from tests.support.standin import Server
 from tests.support.tinymodel import make_tiny_llama
@@ -138,6 +139,15 @@ def test_two_models_logs_are_preferences_that_winrate_reads(
     assert len(written) == 8
     assert all(row["filtered_resps"][0] and " in" not in row["filtered_resps"][0] for row in written)
     assert (server.last["max_tokens"], server.last["stop"]) == (9, ["\n", " in"])
+
+
+def test_a_run_that_is_killed_asks_for_no_answer_twice(tasks: Path, server: Server, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    asked = words(tasks, "words", url(server), "--in-flight", "1", "--json", "--output", str(out))
+    told = killed_until_done(asked, out / "words.jsonl", server, every=3)
+    assert told["n"] == len(DOCS)
+    assert server.asked <= len(DOCS) + 3
+    assert not (out / "tasks.replies").exists()
 
 
 def test_what_cannot_be_asked_here_is_said(

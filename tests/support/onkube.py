@@ -70,11 +70,6 @@ def pod(
         if listens
         else ["sleep", "infinity"]
     )
-    near = {
-        "labelSelector": {"matchLabels": {"app.kubernetes.io/name": beside}},
-        "topologyKey": "kubernetes.io/hostname",
-    }
-    affinity = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}} if beside else {}
     manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -83,7 +78,7 @@ def pod(
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 2,
-            "affinity": affinity,
+            "affinity": _near(beside) if beside else {},
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": 10001,
@@ -107,3 +102,12 @@ def pod(
         },
     }
     return json.dumps(manifest)
+
+
+def _near(name: str) -> dict[str, Any]:
+    """On the node where the pods of that name are."""
+    near = {
+        "labelSelector": {"matchLabels": {"app.kubernetes.io/name": name}},
+        "topologyKey": "kubernetes.io/hostname",
+    }
+    return {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [near]}}

@@ -14,10 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from longstream.app import Stop
 from longstream.errors import InvalidInput, Unavailable
@@ -30,6 +28,7 @@ from longstream_trainer.kubernetes_jobs import KubernetesLauncher
 from longstream_trainer.remote import Patience, _laid_out, _parser, attempt_told
 from scripts.kafka import free_port
 from tests.support.house import opened, soon
+from tests.support.scraping import scraped
 from tests.support.trainees import Trainer, a_release
 from tests.support.trainingjobs import RECIPE
 
@@ -144,11 +143,9 @@ def training(
 def shown(port: int) -> dict[str, float]:
     """Values of a pod's own gauges by name; empty while nobody answers."""
     try:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
-            families = list(text_string_to_metric_families(page.read().decode()))
+        samples = list(scraped(f"127.0.0.1:{port}"))
     except OSError:
         return {}
-    samples = [sample for family in families for sample in family.samples]
     return {sample.name: sample.value for sample in samples if sample.labels.get("pipeline") == "p"}
 
 

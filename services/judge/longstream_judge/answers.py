@@ -58,7 +58,8 @@ def _written(model: LanguageModel, how: Writing, example: Example) -> Written:
     }
     try:
         turns = _conversation(model, how, example)
-        row |= {"output": turns[0].text, "finish_reason": turns[0].finish_reason}
+        cut = any(turn.finish_reason == "length" for turn in turns)
+        row |= {"output": turns[0].text, "finish_reason": "length" if cut else "stop"}
         row |= {name: sum(getattr(turn, name) for turn in turns) for name in _TOKENS}
         if example.later:
             row["outputs"] = [turn.text for turn in turns]
@@ -75,11 +76,11 @@ def _conversation(model: LanguageModel, how: Writing, example: Example) -> list[
     """The answer to each request, every one after those before it and their answers."""
     past: list[tuple[str, str]] = []
     turns: list[Completion] = []
-    for number, request in enumerate((example.instruction, *example.later)):
-        prompt = how.template.converse(past, request, "" if number else example.input)
+    for request in (example.instruction, *example.later):  # what has several turns has no input
+        prompt = how.template.converse(past, request, example.input)
         asked = partial(model.generate, prompt, how.sampling, adapter=how.adapter, timeout_s=how.timeout_s)
         turns.append(steadily(model, asked))
-        past.append((request if number else example.question, turns[-1].text))
+        past.append((request, turns[-1].text))
     return turns
 
 

@@ -93,6 +93,7 @@ class Preferences:
             style={name: counts[rows] for name, counts in self.style.items()},
             lost=self.lost,
             judges=self.judges,
+            members=tuple(one.chosen(tuple(filter(set(one.ids).__contains__, ids))) for one in self.members),
             repeated=self.repeated,
             **parts,
         )
