@@ -33,6 +33,7 @@ DOORS = {
     ],
     "transformers": ["longstream/llm/*", "services/trainer/longstream_trainer/*"],
     "opentelemetry": ["longstream/telemetry/otlp.py"],
+    "numba": ["services/curator/longstream_curator/compiled/*"],
     "datasketch": ["services/curator/longstream_curator/near.py"],
     "py3langid": ["longstream/data/language.py"],
     "bm25s": ["services/instructor/longstream_instructor/consistency.py"],
@@ -110,7 +111,7 @@ def test_every_program_starts_without_a_model_runtime() -> None:
         for file in suite()
         if not any(
             fnmatch(file, door)
-            for package in ("torch", "transformers", "kafka", "boto3", "opentelemetry", "sklearn")
+            for package in ("torch", "transformers", "kafka", "boto3", "opentelemetry", "sklearn", "numba")
             for door in DOORS[package]
         )
         or file.endswith(
@@ -121,6 +122,7 @@ def test_every_program_starts_without_a_model_runtime() -> None:
         "import importlib, sys\n"
         "for name in sys.argv[1:]: importlib.import_module(name)\n"
         "heavy = {'torch', 'vllm', 'transformers', 'peft', 'kafka', 'boto3', 'botocore', 'opentelemetry', 'sklearn'}\n"
+        "heavy.add('numba')\n"
         "sys.exit(', '.join(sys.modules.keys() & heavy) or None)"
     )
     path = [str(ROOT), *(str(ROOT / "services" / service) for service in SERVICES)]

@@ -63,9 +63,11 @@ def test_bounds_and_a_running_selection_find_what_a_full_sort_finds(
 
 
 def test_bounds_hold_on_real_text(sample: list[Pair], words: Metric, lengths: list[int]) -> None:
-    bounds = [words.upper_bound(pair.response) for pair in sample]
-    assert all(bound >= length for bound, length in zip(bounds, lengths, strict=True))
-    assert sum(bounds) <= 1.05 * sum(lengths)
+    bounds = words.bounds([pair.response for pair in sample])
+    assert all(bounds.lower <= lengths)
+    assert all(bounds.upper >= lengths)
+    assert 0.8 * sum(lengths) <= bounds.lower.sum()
+    assert bounds.upper.sum() <= 1.25 * sum(lengths)
 
 
 def test_an_untrained_sentence_model_selects_the_same(sample: list[Pair], words: Metric) -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from longstream.errors import InvalidInput
-from longstream_curator.length import METRICS, Length, Metric, measure, metric
+from longstream_curator.length import METRICS, Length, Words, measure, metric
 from longstream_curator.tokens import Tokens
-from longstream_curator.word_bounds import Bounds
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 
@@ -25,11 +22,21 @@ def test_each_metric_counts_its_own_unit(name: str, length: int) -> None:
 @given(text=TEXTS)
 def test_no_plain_bound_is_below_its_count(name: str, text: str) -> None:
     chosen = metric(name)
-    assert chosen.upper_bound(text) >= chosen.count(text)
     lower, upper = chosen.bounds([text, "a", text])
     exact = [chosen.count(text), 1, chosen.count(text)]
     assert all(lower <= exact)
     assert all(upper >= exact)
+
+
+@pytest.mark.parametrize("name", ["nltk-words", "chars", "bytes", "words"])
+@given(texts=st.lists(TEXTS, max_size=4), floor=st.integers(0, 120))
+def test_what_is_measured_is_exact_from_the_floor_on_and_no_less_below_it(
+    name: str, texts: list[str], floor: int
+) -> None:
+    chosen = metric(name)
+    for text, found in zip(texts, chosen.measured(texts, floor), strict=True):
+        exact = chosen.count(text)
+        assert found == exact if found >= floor else exact <= found
 
 
 def test_metric_names_are_those_of_the_pipeline_file() -> None:
@@ -42,28 +49,18 @@ def test_a_metric_that_cannot_be_built_is_refused(name: str) -> None:
         metric(name)
 
 
-class Refusing:
-    """A metric that must not be asked for an exact count."""
+def test_a_text_below_the_floor_is_never_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[str] = []
 
-    name = version = "refusing"
-    bounds_are_cheap = True
+    def count(_: Words, text: str) -> int:
+        counted.append(text)
+        return len(text.split())
 
-    def count(self, text: str) -> int:
-        raise AssertionError("counted exactly")
-
-    def upper_bound(self, text: str, floor: int = 0) -> int:
-        assert floor == 4
-        return len(text)
-
-    def bounds(self, texts: Sequence[str]) -> Bounds:
-        raise AssertionError("of a single text")
-
-
-def test_a_text_below_the_floor_is_never_counted() -> None:
-    refusing: Metric = Refusing()
-    assert measure(refusing, "abc", floor=4) == Length(3, exact=False)
-    with pytest.raises(AssertionError):
-        measure(refusing, "abcd", floor=4)
+    monkeypatch.setattr(Words, "count", count)
+    assert measure(Words(), "abcde", floor=4) == Length(3, exact=False)
+    assert counted == []
+    assert measure(Words(), "a b c d", floor=4) == Length(4, exact=True)
+    assert counted == ["a b c d"]
 
 
 def test_without_a_floor_every_text_is_counted() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 import sentencepiece
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from longstream.errors import InvalidInput, NotFound
-from longstream_curator import tokens as tokens_module
+from longstream_curator.compiled.bpe import MAX_UNIT
 from longstream_curator.length import metric
 from longstream_curator.tokens import MARK, Tokens
 from tests.support.sentencepiece_model import LINES, a_model
@@ -96,8 +98,16 @@ def a_tokenizer(
     return path
 
 
+opened = cache(Tokens)
+
+
+@cache
+def _sentencepiece(path: Path) -> sentencepiece.SentencePieceProcessor:
+    return sentencepiece.SentencePieceProcessor(model_file=str(path))
+
+
 def by_sentencepiece(path: Path, text: str) -> int:
-    return len(sentencepiece.SentencePieceProcessor(model_file=str(path)).encode(text))
+    return len(_sentencepiece(path).encode(text))
 
 
 @settings(max_examples=500)
@@ -106,35 +116,62 @@ def by_sentencepiece(path: Path, text: str) -> int:
 @example("a  \n b")
 @given(text=st.one_of(NASTY, TEXTS, st.sampled_from(LINES)))
 def test_a_text_counted_by_its_units_has_the_tokens_of_the_whole(by_units: Path, text: str) -> None:
-    counted = Tokens(by_units)
+    counted = opened(by_units)
     assert counted.counts_by_units
-    assert counted.count(text) == by_sentencepiece(by_units, text) <= counted.upper_bound(text)
+    exact = by_sentencepiece(by_units, text)
+    assert counted.count(text) == exact <= counted.bounds([text]).upper[0]
 
 
-def test_a_unit_is_encoded_once_however_often_it_comes(
-    by_units: Path, monkeypatch: pytest.MonkeyPatch
+@given(texts=st.lists(st.one_of(NASTY, st.sampled_from(LINES)), max_size=5), floor=st.integers(0, 60))
+def test_a_count_ends_as_soon_as_it_shows_that_a_text_is_too_short(
+    by_units: Path, texts: list[str], floor: int
 ) -> None:
-    encoded: list[str] = []
-
-    class Watched(sentencepiece.SentencePieceProcessor):
-        def encode(self, *args: Any, **options: Any) -> Any:
-            encoded.append(args[0])
-            return super().encode(*args, **options)
-
-    monkeypatch.setattr(sentencepiece, "SentencePieceProcessor", Watched)
-    counted = Tokens(by_units)
-    assert counted.count("the end of the end") == by_sentencepiece(by_units, "the end of the end")
-    before = len(encoded)
-    counted.count("the end of the end " * 100 + "of")
-    assert len(encoded) == before
+    for text, found in zip(texts, opened(by_units).measured(texts, floor), strict=True):
+        exact = by_sentencepiece(by_units, text)
+        assert found == exact if found >= floor else exact <= found
 
 
-def test_what_is_remembered_is_bounded(by_units: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens_module, "MAX_KNOWN_UNITS", 10)
-    counted = Tokens(by_units)
-    text = " ".join(f"w{number}" for number in range(100)) + " " + "x" * 100
-    assert counted.count(text) == by_sentencepiece(by_units, text)
-    assert len(counted._encoder) <= 11  # type: ignore[arg-type]
+def test_units_that_share_a_place_in_memory_do_not_share_their_tokens(by_units: Path) -> None:
+    """Many times as many as there are places; and what is longer than a place, and than a unit may be."""
+    counted = opened(by_units)
+    words = [f"{'the class function'[: number % 17]}{number:x}" for number in range(600_000)]
+    text = " ".join(words)
+    expected = by_sentencepiece(by_units, text)
+    assert counted.count(text) == counted.count(text) == expected
+    for size in (13, 14, 15, MAX_UNIT - 1, MAX_UNIT, MAX_UNIT + 1, 3_000):
+        assert counted.count("object" * size) == by_sentencepiece(by_units, "object" * size)
+        assert counted.measured(["e" * size], size + 2)[0] < size + 2
+
+
+def test_words_and_marks_are_parted_only_where_no_piece_joins_them(tmp_path: Path) -> None:
+    """By whether SentencePiece may join what Python's help has between its words."""
+    options = {"split_by_unicode_script": False, "split_by_number": False}
+    joins = a_model(tmp_path, **options)
+    pieces = sentencepiece.SentencePieceProcessor(model_file=str(joins))
+    assert any(
+        piece.isascii() and not piece.isalnum() and any(map(str.isalnum, piece[1:-1]))
+        for piece in map(pieces.id_to_piece, range(259, len(pieces)))
+    )
+    counted = Tokens(joins)
+    assert counted.counts_by_units
+    assert [counted.count(line) for line in LINES] == [len(pieces.encode(line)) for line in LINES]
+
+
+@pytest.mark.parametrize("change", ["unused", "character_is_no_piece"])
+def test_a_model_for_which_nothing_is_proven_encodes_whole_texts(
+    by_units: Path, tmp_path: Path, change: str
+) -> None:
+    model: Any = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]
+    model.ParseFromString(by_units.read_bytes())
+    if change == "unused":
+        next(piece for piece in model.pieces if piece.piece == f"{MARK}the").type = 5
+    else:
+        next(piece for piece in model.pieces if piece.piece == "e").piece = "\u0b95\u0b95"
+    (tmp_path / "changed.model").write_bytes(model.SerializeToString())
+    counted = Tokens(tmp_path / "changed.model")
+    assert not counted.counts_by_units
+    expected = [by_sentencepiece(tmp_path / "changed.model", line) for line in LINES[:50]]
+    assert [counted.count(line) for line in LINES[:50]] == expected
 
 
 @settings(max_examples=100)
@@ -142,13 +179,14 @@ def test_what_is_remembered_is_bounded(by_units: Path, monkeypatch: pytest.Monke
 def test_other_models_encode_the_whole_text(whole: Path, text: str) -> None:
     counted = Tokens(whole)
     assert not counted.counts_by_units
-    assert counted.count(text) == by_sentencepiece(whole, text) <= counted.upper_bound(text)
+    assert counted.count(text) == by_sentencepiece(whole, text) <= counted.bounds([text]).upper[0]
 
 
 @settings(max_examples=60)
 @given(text=TEXTS)
 def test_no_bound_of_a_fast_tokenizer_is_below_its_count(of_json: Tokens, text: str) -> None:
-    assert of_json.upper_bound(text) >= of_json.count(text)
+    exact = of_json.count(text)
+    assert of_json.bounds([text]).upper[0] >= exact == of_json.measured([text], exact)[0]
 
 
 def test_a_tokenizer_that_truncates_still_counts_the_whole_text(of_json: Tokens) -> None:

@@ -35,21 +35,17 @@ class Metric(Protocol):
     def version(self) -> str:
         """Changes whenever any text's count may change; stands in the release's manifest."""
 
-    @property
-    def bounds_are_cheap(self) -> bool:
-        """Whether `upper_bound` costs much less than `count`, whatever the floor."""
-
     def count(self, text: str) -> int:
         """The exact length."""
 
-    def upper_bound(self, text: str, floor: int = 0) -> int:
-        """Never below `count(text)`, and much cheaper where counting is dear.
-
-        A bound below floor is enough and may be had sooner; where there is none, it is as close as it can be.
-        """
-
     def bounds(self, texts: Sequence[str]) -> Bounds:
         """What no length is below and none above, the cheapest to find for many texts at once."""
+
+    def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
+        """The exact length of each text that is at least floor long; of another what shows that it is not.
+
+        The latter lies between the length and floor, and may be had much sooner.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +62,8 @@ def measure(metric: Metric, text: str, floor: int) -> Length:
     An upper bound below the floor loses to everything kept, and so does the exact length below it: taking the
     bound for the length of such a text leaves the selection as it was.
     """
-    if floor > 0:
-        bound = metric.upper_bound(text, floor)
-        if bound < floor:
-            return Length(bound, exact=False)
-    return Length(metric.count(text), exact=True)
+    (value,) = metric.measured([text], floor)
+    return Length(value, exact=value >= floor)
 
 
 def characters(texts: Sequence[str]) -> NDArray[np.int64]:
@@ -84,18 +77,17 @@ class Chars:
 
     name: str = "chars"
     version: str = "chars/1"
-    bounds_are_cheap: bool = True
 
     def count(self, text: str) -> int:
-        return len(text)
-
-    def upper_bound(self, text: str, floor: int = 0) -> int:
-        del floor
         return len(text)
 
     def bounds(self, texts: Sequence[str]) -> Bounds:
         exact = characters(texts)
         return Bounds(exact, exact)
+
+    def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
+        del floor
+        return list(map(len, texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +96,18 @@ class Bytes:
 
     name: str = "bytes"
     version: str = "bytes/1"
-    bounds_are_cheap: bool = True
 
     def count(self, text: str) -> int:
         return len(text.encode("utf-8", "surrogatepass"))
 
-    def upper_bound(self, text: str, floor: int = 0) -> int:
-        del floor
-        return len(text) if text.isascii() else 4 * len(text)
-
     def bounds(self, texts: Sequence[str]) -> Bounds:
-        upper = np.fromiter(map(self.upper_bound, texts), np.int64, len(texts))
-        return Bounds(characters(texts), upper)
+        lower = characters(texts)
+        ascii_alone = np.fromiter(map(str.isascii, texts), np.bool_, len(texts))
+        return Bounds(lower, np.where(ascii_alone, lower, 4 * lower))
+
+    def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
+        del floor
+        return list(map(self.count, texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,18 +116,16 @@ class Words:
 
     name: str = "words"
     version: str = "words/1"
-    bounds_are_cheap: bool = True
 
     def count(self, text: str) -> int:
         return len(text.split())
 
-    def upper_bound(self, text: str, floor: int = 0) -> int:
-        del floor
-        return (len(text) + 1) // 2
-
     def bounds(self, texts: Sequence[str]) -> Bounds:
         upper = (characters(texts) + 1) // 2
         return Bounds(np.zeros_like(upper), upper)
+
+    def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
+        return [self.count(text) if (at_most := (len(text) + 1) // 2) >= floor else at_most for text in texts]
 
 
 def metric(name: str, *, nltk_data: Path | None = None, tokenizer: Path | None = None) -> Metric:

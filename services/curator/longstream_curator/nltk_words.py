@@ -14,7 +14,7 @@ from pathlib import Path
 from longstream_curator.plain_words import PlainWords
 from longstream_curator.punkt import Punkt, read_punkt
 from longstream_curator.treebank import count_words
-from longstream_curator.word_bounds import Bounds, close_bound, rough_bounds
+from longstream_curator.word_bounds import Bounds, rough_bounds
 
 # A long run of white space makes the rule for the last full stop take quadratic time. The rules look at one
 # character on each side of a word at most: a shorter run with the same ends gives the same words.
@@ -30,7 +30,6 @@ class NltkWords:
     """
 
     name = "nltk-words"
-    bounds_are_cheap = True
 
     def __init__(self, punkt: Path | None) -> None:
         """punkt: folder of English Punkt parameters as text; None splits sentences untrained.
@@ -40,6 +39,7 @@ class NltkWords:
         self.version = f"nltk-words/3.8.1+{'punkt_tab' if punkt else 'untrained'}"
         self._punkt = Punkt(read_punkt(punkt))
         self._plain = PlainWords(self._punkt)
+        self.measured(["So that no text waits for the loops. They are compiled"], 0)
 
     def count(self, text: str) -> int:
         """Number of word tokens."""
@@ -52,10 +52,14 @@ class NltkWords:
             count_words(_LONG_SPACE.sub(r"\1\2", sentence)) for sentence in self._punkt.sentences(text)
         )
 
-    def upper_bound(self, text: str, floor: int = 0) -> int:
-        """Characters where they are fewer than floor, or every place where any rule may split."""
-        return len(text) if len(text) < floor else min(close_bound(text), len(text))
-
     def bounds(self, texts: Sequence[str]) -> Bounds:
         """Marks and runs between them, of which some are surely words and more can be."""
         return rough_bounds(texts)
+
+    def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
+        """A text is counted whose marks and runs can be as many as floor."""
+        most = rough_bounds(texts).upper.tolist()
+        return [
+            self.count(text) if at_most >= floor else at_most
+            for text, at_most in zip(texts, most, strict=True)
+        ]

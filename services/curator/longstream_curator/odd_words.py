@@ -1,7 +1,7 @@
 """What NLTK's rules make of single words, for `plain_words.py`; a word is what stands between ASCII's white space.
 
 A plain word has as many tokens as marks and runs between marks, wherever it stands. An odd one has an apostrophe, a
-backtick, a character beyond ASCII, two stops, dashes or commas in a row, or a contraction: the rules are asked.
+character beyond ASCII, two stops, dashes, commas or backticks in a row, or a contraction: the rules are asked.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from longstream_curator.punkt import CLOSERS, END_MARKS, MAY_END
 from longstream_curator.treebank import CONTRACTIONS, count_words
 
 # Classes of bytes, ordered so that one comparison tells white space, marks and all the rest apart.
-SPACE, MARK, PAUSE, LETTER, DIGIT, STOP, DASH, ODD = range(8)
+SPACE, MARK, TICK, PAUSE, LETTER, DIGIT, STOP, DASH, ODD = range(9)
+
+
+GO_ON = b"abcdefghijklmnopqrstuvwxyz;:,.!?"
+"""ASCII that a sentence may go on with behind a number's full stop."""
 
 
 def _classes() -> bytes:
@@ -28,7 +32,8 @@ def _classes() -> bytes:
         (b"0123456789", DIGIT),
         (b".", STOP),
         (b"-", DASH),
-        (b"'`\x1c\x1d\x1e\x1f", ODD),
+        (b"`", TICK),
+        (b"'\x1c\x1d\x1e\x1f", ODD),
     ):
         for byte in members:
             table[byte] = name
@@ -37,7 +42,7 @@ def _classes() -> bytes:
 
 CLASSES = _classes()
 _PAUSE_IN_NUMBER, _PART_OF_NUMBER = bytes([PAUSE, DIGIT]), bytes([LETTER, DIGIT])
-_PAIRS = [bytes([name, name]) for name in (PAUSE, STOP, DASH)]
+_PAIRS = [bytes([name, name]) for name in (TICK, PAUSE, STOP, DASH)]
 _CONTRACTIONS = [word.encode() for word in sorted(CONTRACTIONS)]
 _CONTRACTION = re.compile("|".join(sorted(CONTRACTIONS)), re.IGNORECASE)
 _CONTRACTION_IN_BYTES = re.compile(b"|".join(_CONTRACTIONS), re.IGNORECASE)
@@ -57,22 +62,6 @@ def tokens(seen: NDArray[np.uint8]) -> int:
     """Marks, and runs between marks and spaces; the first class must be a space's."""
     runs = seen > PAUSE
     return int(np.count_nonzero(seen) - np.count_nonzero(runs[1:] & runs[:-1]))
-
-
-def odd_places(raw: bytes, classes: bytes) -> list[int]:
-    """Where pairs of marks and contractions stand; whatever else makes a word odd has its class."""
-    lower = raw.lower()
-    within = [(classes, pair) for pair in _PAIRS if pair in classes]
-    within += [(lower, word) for word in _CONTRACTIONS if word in lower]
-    return sorted(place for text, part in within for place in _places(text, part))
-
-
-def _places(text: bytes, part: bytes) -> list[int]:
-    found, at = [], text.find(part)
-    while at >= 0:
-        found.append(at)
-        at = text.find(part, at + 1)
-    return found
 
 
 def is_odd(word: bytes) -> bool:

@@ -9,14 +9,11 @@ words where sentences end is nobody's here, and goes to the rules themselves.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from longstream_curator import odd_words
-from longstream_curator.odd_words import CLASSES, LETTER, ODD, SPACE, STOP, Odd
+from longstream_curator.odd_words import CLASSES, GO_ON, LETTER, Odd
 from longstream_curator.punkt import END_MARKS_AND_SPACES, Punkt
 
 MAX_KNOWN = 100_000
@@ -24,12 +21,7 @@ MAX_KNOWN_LENGTH = 40
 """Longer words are not remembered, so that the memory of all of them is bounded."""
 
 _STOPS_OR_NONE = frozenset({".", "?", "!", ""})
-_BEHIND = frozenset(b")\";}]*@({[?!:'")
-"""What may stand right behind a full stop that ends a sentence."""
-_GO_ON = frozenset(b"abcdefghijklmnopqrstuvwxyz;:,.!?")
-"""ASCII that a sentence may go on with behind a number's full stop."""
 _OTHER = frozenset(range(128, 256)) | frozenset(b"\x1c\x1d\x1e\x1f")
-_MAY_CLOSE = frozenset(b"\"')]}\t\n\v\f\r ") | _OTHER
 _CLOSING = re.compile(r"[\"')\]}]+(?:\s|--|$)")
 _NEXT = re.compile(rb"[\t-\r ]+([^\t-\r ]+)")
 _LATER = re.compile(rb"[.?!][)\";}\]*:@'({\[?!\x1c-\x1f\x80-\xff]")
@@ -63,12 +55,15 @@ class PlainWords:
     """Counts NLTK word tokens of most texts."""
 
     def __init__(self, punkt: Punkt) -> None:
+        from longstream_curator.compiled.word_scan import Words  # not loaded by those who count no words
+
         self._punkt = punkt
         self._behind_numbers = tuple(word.encode() for word in punkt.behind_numbers)
         shapes = _Remembered[str, Odd | None](odd_words.odd)
         self._odd = _Remembered[bytes, Odd | None](lambda word: shapes[odd_words.shape(_text(word))])
         self._stopped = _Remembered[bytes, int](self._of_stopped)
         self._ends = _Remembered[bytes, bool](self._asked)
+        self._words = Words(punkt.special, punkt.behind_numbers)
         self._tails = _Remembered[str, int | None](odd_words.of_tail)
 
     def count(self, text: str) -> int | None:
@@ -89,41 +84,25 @@ class PlainWords:
             return last
         raw = f" {text} ".encode("utf-8", "surrogatepass")
         end = 1 + (cut if text.isascii() else len(text[:cut].encode("utf-8", "surrogatepass")))
-        classes = raw[: end + 1].translate(CLASSES)
-        seen = odd_words.seen(classes)
-        spaces = np.flatnonzero(seen == SPACE)
-        odd = self._more_of_odd(raw, seen, spaces, odd_words.odd_places(raw[:end], classes))
-        stops = None if odd is None else self._more_of_stops(raw, seen, spaces)
-        if odd is None or stops is None:
-            return None
-        return odd_words.tokens(seen) + odd + stops + last
-
-    def _more_of_odd(
-        self, raw: bytes, seen: NDArray[np.uint8], spaces: NDArray[np.int64], places: list[int]
-    ) -> int | None:
-        odd = np.flatnonzero(seen == ODD)
-        if places:
-            odd = np.sort(np.concatenate([odd, np.array(places)]))
-        total, known = 0, -1
-        for start, end in _words(spaces, odd):
-            if start != known:
-                more = self._odd[raw[start - 1 : end + 1]]
-                if more is None:
-                    return None
-                total += more.more
-            known = start
+        place, total = 0, last
+        while place < end:
+            place, tokens, odd, stops = self._words.scan(raw, place, end)
+            more = None if place < 0 else self._more(raw, odd, stops)
+            if more is None:
+                return None
+            total += tokens + more
         return total
 
-    def _more_of_stops(self, raw: bytes, seen: NDArray[np.uint8], spaces: NDArray[np.int64]) -> int | None:
-        stops = np.flatnonzero(seen == STOP)
-        total, stopped = 0, self._stopped
-        for place, (start, end) in zip(stops.tolist(), _words(spaces, stops), strict=True):
-            if place + 1 < end:
-                more = self._within(raw, start, place, end)
-            elif stopped[raw[start:end]] == _ENDS | _TOKEN and raw[end + 1] not in _MAY_CLOSE:
-                more = 1  # of most, so it comes first
-            else:
-                more = self._behind(raw, start, end)
+    def _more(self, raw: bytes, odd: list[list[int]], stops: list[list[int]]) -> int | None:
+        """Tokens more by what is not plain."""
+        total = 0
+        for begin, end in odd:
+            found = self._odd[raw[begin - 1 : end + 1]]
+            if found is None:
+                return None
+            total += found.more
+        for begin, place, end in stops:
+            more = self._within(raw, begin, place, end) if place + 1 < end else self._behind(raw, begin, end)
             if more is None:
                 return None
             total += more
@@ -146,8 +125,6 @@ class PlainWords:
 
     def _within(self, raw: bytes, start: int, place: int, end: int) -> int | None:
         """Tokens more by a full stop with something else behind it."""
-        if raw[place + 1] not in _BEHIND:
-            return 0
         last = raw[end - 1] in b".?!"
         later = None if last else _LATER.search(raw, place + 1, end)
         if last or later:
@@ -161,10 +138,9 @@ class PlainWords:
             return self._by_stop(raw, start, end)
         return None if _PART_OF_NUMBER.match(raw, place + 1) else kind & _TOKEN
 
-    def _by_stop(self, raw: bytes, start: int, end: int) -> int:
+    def _by_stop(self, raw: bytes, start: int, end: int) -> int | None:
         odd = self._odd[raw[start - 1 : end + 1]]
-        assert odd is not None  # else nobody had asked
-        return odd.by_stop
+        return None if odd is None else odd.by_stop
 
     def _of_stopped(self, stopped: bytes) -> int:
         word = _text(stopped)
@@ -176,7 +152,7 @@ class PlainWords:
     def _ends_before(self, raw: bytes, start: int, following: re.Match[bytes]) -> bool:
         """Whether a sentence ends between a word with a full stop and the next one."""
         number, behind = raw[start : following.start() - 1].lstrip(b'*(["'), following[1]
-        sure = behind[0] < 128 and behind[0] not in _GO_ON
+        sure = behind[0] < 128 and behind[0] not in GO_ON
         if number.isdigit() and sure and not behind.lower().startswith(self._behind_numbers):
             return True
         return self._ends[raw[start : following.end()]]
@@ -190,9 +166,3 @@ class PlainWords:
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "surrogatepass")
-
-
-def _words(spaces: NDArray[np.int64], places: NDArray[np.int64]) -> Iterable[tuple[int, int]]:
-    """Where the words begin and end that have these places in them."""
-    ends = np.searchsorted(spaces, places)
-    return zip((spaces[ends - 1] + 1).tolist(), spaces[ends].tolist(), strict=True)

@@ -60,8 +60,8 @@ class Punkt:
 
     def __init__(self, parameters: Parameters) -> None:
         self._known = parameters
-        # A plain word before a full stop ends a sentence, unless it is one of these.
-        self._special = parameters.abbreviations | {first for first, _ in parameters.collocations}
+        self.special = parameters.abbreviations | {first for first, _ in parameters.collocations}
+        """Words in lower case, before whose full stops Punkt looks further."""
         self.behind_numbers = sorted(second for first, second in parameters.collocations if first == _NUMBER)
         """Beginnings of words that a sentence may go on with behind a number's full stop."""
 
@@ -84,7 +84,7 @@ class Punkt:
         if text[end - 1] != ".":
             return True
         word = text[start : end - 1]
-        if word.isalpha() and len(word) > 1 and word.lower() not in self._special:
+        if word.isalpha() and len(word) > 1 and word.lower() not in self.special:
             return True
         following = _NEXT.match(text, end)
         # Lines apart: a run of marks does not go on in the next one.
@@ -95,11 +95,11 @@ class Punkt:
     def always_ends(self, word: str) -> bool:
         """Whether a word's full stop ends a sentence whatever follows, if only white space or a mark is behind it."""
         bare = word[:-1]
-        if bare.isalpha() and len(bare) > 1 and bare.lower() not in self._special:
+        if bare.isalpha() and len(bare) > 1 and bare.lower() not in self.special:
             return True
         last = (_WORD.findall(word) or [""])[-1]
         kind = _without_stop(_kind(last))
-        special = kind == _NUMBER or kind in self._special or _INITIAL.fullmatch(last) is not None
+        special = kind == _NUMBER or kind in self.special or _INITIAL.fullmatch(last) is not None
         return last.endswith(".") and not special and self._by_itself(last) == (False, True)
 
     def _ends(self, word: str, following: str) -> bool:

@@ -1,10 +1,11 @@
 """Lengths in tokens: SentencePiece models and Hugging Face's fast tokenizers, without special tokens.
 
-Where a vocabulary lets it, a text is counted unit by unit, and a unit that was met before costs a look into a
-dictionary. A SentencePiece model of the BPE kind turns spaces into marks and joins neighbours as long as they make a
-piece of its vocabulary. If no piece has a mark behind another character, then nothing is ever joined across the border
-between a word and the next one's mark, no step looks across it, and a text has the sum of its units' tokens, a unit
-being a run of marks and what follows it. The same holds on both sides of a line break that is in no longer piece.
+Where a vocabulary lets it, a text is counted unit by unit (`compiled/bpe.py`). A SentencePiece model of the BPE kind
+turns spaces into marks and joins neighbours as long as they make a piece of its vocabulary. If no piece has a mark
+behind another character, then nothing is ever joined across the border between a word and the next one's mark, no step
+looks across it, and a text has the sum of its units' tokens, a unit being a run of marks and what follows it. The same
+holds on both sides of a line break that is in no longer piece, and between an ASCII letter or digit and another ASCII
+character, where no piece has the two side by side.
 
 A unigram model's units could be counted apart as well, but for ties, which rounding settles: its texts are encoded
 whole, as are those of every other tokenizer.
@@ -14,13 +15,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from longstream.errors import InvalidInput, NotFound
 from longstream_curator.word_bounds import Bounds
@@ -30,24 +32,18 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MARK = "▁"
-MAX_KNOWN_UNITS = 500_000
-MAX_KNOWN_LETTERS = 40
-"""Longer units are not remembered, so that the memory of all of them is bounded."""
 
 _FIELD = "select.tokenizer"
-_NORMAL, _USER_DEFINED = 1, 4
+_NORMAL = 1
+_APART = frozenset({4, 5})
+"""User-defined and unused."""
 _BPE = 2
-_LIKELY_TOKENS_PER_BYTE = 0.27
-_SEPARATOR = "\x1f"
-# Letters and digits, or other characters, with what stands for the marks or the line break before them.
-_WORDS = re.compile(r"\n?\x1f*[^\W_]+|\n?\x1f*[\W_]+")
 
 
 class Tokens:
     """Tokens of a text by the tokenizer in a file: `tokenizer.json`, or a SentencePiece model."""
 
     name = "tokens"
-    bounds_are_cheap = False
 
     def __init__(self, path: Path) -> None:
         """Raises NotFound without the file, InvalidInput if it is no tokenizer."""
@@ -64,23 +60,43 @@ class Tokens:
         """The exact number of tokens."""
         return self._encoder.count(text)
 
-    def upper_bound(self, text: str, floor: int = 0) -> int:
-        """Of bytes, each a token by itself, or of a counted beginning and the bytes of the rest."""
-        return self._encoder.upper_bound(text, floor)
-
     def bounds(self, texts: Sequence[str]) -> Bounds:
-        """Of bytes, and nothing from below."""
-        upper = np.fromiter((self._encoder.upper_bound(text, 0) for text in texts), np.int64, len(texts))
+        """Of bytes, and unit by unit of their pairs; nothing from below."""
+        upper = self._encoder.bounds(texts)
         return Bounds(np.zeros_like(upper), upper)
+
+    def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
+        """Unit by unit as much of a text is counted as shows that it is shorter than floor."""
+        return self._encoder.measured(texts, floor)
 
 
 class _Encoder(Protocol):
     def count(self, text: str) -> int: ...
 
-    def upper_bound(self, text: str, floor: int) -> int: ...
+    def bounds(self, texts: Sequence[str]) -> NDArray[np.int64]: ...
+
+    def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]: ...
 
 
-class _Json:
+class _Whole(ABC):
+    """Encodes whole texts, one by one, unless there is no need to."""
+
+    @abstractmethod
+    def count(self, text: str) -> int: ...
+
+    @abstractmethod
+    def at_most(self, text: str) -> int:
+        """No text has more tokens."""
+
+    def bounds(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        return np.fromiter(map(self.at_most, texts), np.int64, len(texts))
+
+    def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
+        most = ((text, self.at_most(text)) for text in texts)
+        return [self.count(text) if at_most >= floor else at_most for text, at_most in most]
+
+
+class _Json(_Whole):
     def __init__(self, tokenizer: Tokenizer, one_token_per_byte: bool) -> None:
         self._tokenizer = tokenizer
         self._one_token_per_byte = one_token_per_byte
@@ -88,15 +104,14 @@ class _Json:
     def count(self, text: str) -> int:
         return len(self._tokenizer.encode(text, add_special_tokens=False))
 
-    def upper_bound(self, text: str, floor: int) -> int:
-        del floor
+    def at_most(self, text: str) -> int:
         normalizer = self._tokenizer.normalizer
         size = _utf8_bytes(normalizer.normalize_str(text) if normalizer else text)
         # Elsewhere a piece of one byte may get a prefix mark of three bytes, each a token by byte fallback.
         return size if self._one_token_per_byte else 4 * (size + 1)
 
 
-class _SentencePiece:
+class _SentencePiece(_Whole):
     """Encodes whole texts."""
 
     def __init__(self, processor: SentencePieceProcessor) -> None:
@@ -105,72 +120,46 @@ class _SentencePiece:
     def count(self, text: str) -> int:
         return len(self._processor.encode(text))
 
-    def upper_bound(self, text: str, floor: int) -> int:
-        del floor
+    def at_most(self, text: str) -> int:
         # Marks take the place of spaces there, three bytes each, and three tokens where the vocabulary lacks them.
         return _utf8_bytes(self._processor.normalize(text))
 
 
-class _ByUnits(dict[str, int]):
-    """Tokens of each unit, for a vocabulary that lets units be counted apart; all are forgotten when too many.
+class _ByUnits:
+    """Counts unit by unit (`compiled/bpe.py`) but for texts that hold the mark itself, or units that are too long."""
 
-    A key is what follows a unit's first mark, with a separator for each further mark; or a line break and what follows
-    it without a mark. So texts are cut at single spaces, and stay one byte a character where they were.
-    """
+    def __init__(self, processor: SentencePieceProcessor, model: Any) -> None:
+        from longstream_curator.compiled.bpe import Units  # not loaded by those who count nothing so
 
-    def __init__(self, processor: SentencePieceProcessor, words_stand_alone: bool) -> None:
-        """words_stand_alone: no piece has a letter or digit beside another character, but for the mark."""
-        super().__init__()
         self._processor = processor
-        self._words_stand_alone = words_stand_alone
-        self._line_break = self._encoded("\n") - 1  # the mark that the encoder puts before it is one token
-        self._begin()
+        scores = _scores(model)
+        self._units = Units(scores, words_stand_alone=_words_stand_alone(scores))
 
     def count(self, text: str) -> int:
-        if MARK in text or _SEPARATOR in text:
-            return self._encoded(text)
-        if not text:
-            return 0
-        spaced = f" {text}"  # the encoder puts one there
-        if "  " in spaced:
-            spaced = spaced.replace("  ", f" {_SEPARATOR}").replace(f"{_SEPARATOR} ", _SEPARATOR * 2)
-        return sum(map(self.__getitem__, spaced.replace("\n", " \n").split(" "))) - 1
+        return self.measured([text], 0)[0]
 
-    def upper_bound(self, text: str, floor: int) -> int:
-        size = _utf8_bytes(text) + 1
-        if floor <= 0 or size < floor or MARK in text or _SEPARATOR in text:
-            return size
-        # As much of the beginning as will most likely show that the rest cannot matter.
-        cut = text.find(" ", int((size - floor) / (1 - _LIKELY_TOKENS_PER_BYTE)))
-        while cut > 0 and text[cut - 1] == " ":
-            cut = text.find(" ", cut + 1)
-        if cut <= 0:
-            return self.count(text)
-        begun, rest = self.count(text[:cut]), text[cut:]
-        bound = begun + _utf8_bytes(rest)
-        return bound if bound < floor else begun + self.count(rest[1:])
+    def bounds(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        return self._units.bounds(_spaced(texts))
 
-    def __missing__(self, key: str) -> int:
-        words = _WORDS.findall(key) if self._words_stand_alone else ()
-        if len(words) > 1:
-            after = (self[f"\n{word}"] - self._line_break for word in words[1:])
-            count = self[words[0]] + sum(after)
-        elif key.startswith("\n"):
-            count = self._encoded(key) - 1
-        else:
-            count = self._encoded(key.replace(_SEPARATOR, " "))  # the first mark comes from the encoder
-        if len(key) <= MAX_KNOWN_LETTERS:
-            if len(self) >= MAX_KNOWN_UNITS:
-                self._begin()
-            self[key] = count
-        return count
+    def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
+        counts = self._units.measured(_spaced(texts), floor)
+        return [
+            self._of_whole(text, floor) if count is None or _has_mark(text) else count
+            for text, count in zip(texts, counts, strict=True)
+        ]
 
-    def _begin(self) -> None:
-        self.clear()
-        self[""] = 1
+    def _of_whole(self, text: str, floor: int) -> int:
+        (at_most,) = self.bounds([text])
+        return int(at_most) if at_most < floor else len(self._processor.encode(text))
 
-    def _encoded(self, text: str) -> int:
-        return len(self._processor.encode(text))
+
+def _spaced(texts: Sequence[str]) -> list[bytes]:
+    """As the encoder begins: with a space before every text that is not empty."""
+    return [b" %b" % text.encode("utf-8", "surrogatepass") if text else b"" for text in texts]
+
+
+def _has_mark(text: str) -> bool:
+    return not text.isascii() and MARK in text
 
 
 def _utf8_bytes(text: str) -> int:
@@ -220,17 +209,13 @@ def _of_sentencepiece(raw: bytes, path: Path) -> _Encoder:
         raise InvalidInput(
             f"{path} is neither a tokenizer.json nor a SentencePiece model", field=_FIELD
         ) from error
-    return (
-        _ByUnits(processor, _words_stand_alone(model))
-        if _counts_by_units(model)
-        else _SentencePiece(processor)
-    )
+    return _ByUnits(processor, model) if _counts_by_units(model) else _SentencePiece(processor)
 
 
 def _counts_by_units(model: Any) -> bool:
-    """Whether the proof at the head of this file holds for a model (a ModelProto)."""
+    """Whether the proof at the head of this file holds for a model (a ModelProto), and that of `compiled/bpe.py`."""
     training, normalizing = model.trainer_spec, model.normalizer_spec
-    pieces = {piece.piece for piece in model.pieces if piece.type == _NORMAL}
+    pieces = set(_scores(model))
     marks_spaces = normalizing.add_dummy_prefix and normalizing.escape_whitespaces
     changes_more = normalizing.remove_extra_whitespaces or normalizing.precompiled_charsmap
     return (
@@ -239,18 +224,26 @@ def _counts_by_units(model: Any) -> bool:
         and not training.treat_whitespace_as_suffix
         and marks_spaces
         and not changes_more
-        and MARK in pieces
-        # These are found in the text before anything else, whatever they reach across.
-        and not any(piece.type == _USER_DEFINED for piece in model.pieces)
-        and not any(MARK in piece.lstrip(MARK) or ("\n" in piece and len(piece) > 1) for piece in pieces)
+        and " " in pieces
+        # Some are found in the text before anything else, whatever they reach across; some are taken apart again.
+        and not any(
+            piece.type in _APART or len(piece.piece) == 1 for piece in model.pieces if piece.type != _NORMAL
+        )
+        and not any(" " in piece.lstrip(" ") or ("\n" in piece and len(piece) > 1) for piece in pieces)
+        and not any(" " in piece.piece for piece in model.pieces)
+        and pieces.issuperset(character for piece in pieces for character in piece)
     )
 
 
-def _words_stand_alone(model: Any) -> bool:
-    """Whether a border between a word and other characters is in no piece, as it is between units."""
+def _scores(model: Any) -> dict[str, float]:
+    """Of the pieces of a model, a space for each mark."""
+    return {piece.piece.replace(MARK, " "): piece.score for piece in model.pieces if piece.type == _NORMAL}
+
+
+def _words_stand_alone(pieces: Iterable[str]) -> bool:
+    """Whether a border between an ASCII letter or digit and another ASCII character but a mark is in no piece."""
     return not any(
-        first != MARK != second and first.isalnum() != second.isalnum()
-        for piece in model.pieces
-        if piece.type == _NORMAL
-        for first, second in pairwise(piece.piece)
+        first != " " and (first + second).isascii() and first.isalnum() != second.isalnum()
+        for piece in pieces
+        for first, second in pairwise(piece)
     )

@@ -7,6 +7,7 @@ backtick, since no count depends on its kind, and rules that do not see each oth
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 CONTRACTIONS = frozenset({"cannot", "gimme", "gonna", "gotta", "lemme", "wanna"})
 """Words of letters alone that are two words."""
@@ -46,8 +47,19 @@ _CLITICS = [
 ]
 
 
-def _compiled(rules: list[tuple[str, str, str]]) -> list[tuple[frozenset[str], re.Pattern[str], str]]:
-    return [(frozenset(marks), re.compile(pattern, re.DOTALL), spaced) for marks, pattern, spaced in rules]
+_Rule = tuple[frozenset[str], re.Pattern[str], Callable[[re.Match[str]], str]]
+
+
+def _compiled(rules: list[tuple[str, str, str]]) -> list[_Rule]:
+    return [
+        (frozenset(marks), re.compile(pattern, re.DOTALL), _spacing(spaced))
+        for marks, pattern, spaced in rules
+    ]
+
+
+def _spacing(template: str) -> Callable[[re.Match[str]], str]:
+    """What a template of re.sub says, at half the time of Python 3.11 for the template."""
+    return re.sub(r"\\(?:g<)?(\d)>?", r"{0[\1]}", template).format
 
 
 _FIRST, _THEN = _compiled(_BEFORE_CLITICS), _compiled(_CLITICS)

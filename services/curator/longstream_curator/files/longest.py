@@ -8,7 +8,6 @@ Strata, scores, draws, screens and near-duplicates follow the rules that the ser
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -43,6 +42,8 @@ from longstream_curator.walks import Walks
 
 WAITING_BYTES = 32 * 1024 * 1024
 """Of records that may be kept and wait to be counted, so that the longest of many come first."""
+_AT_ONCE = 32
+"""Texts that are counted before it is asked again how long the k-th longest is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,25 +146,17 @@ class Longest:
             self._take_longest([one for one in waiting if -one.minus_bound >= floor])
 
     def _take_longest(self, waiting: list[Waiting]) -> None:
-        """Count the highest bound first, until none is as high as the k-th longest."""
-        longest, metric = self._set(WHOLE), self.rule.metric
-        room_for_all = len(longest) + len(waiting) <= longest.m
-        # Bounds, whether they are as close as they are worth it, and whose they are.
-        closest = room_for_all or not metric.bounds_are_cheap
-        heap = [(one.minus_bound, closest, number) for number, one in enumerate(waiting)]
-        heapq.heapify(heap)
-        while heap and -heap[0][0] >= longest.floor:
-            minus_bound, close, number = heapq.heappop(heap)
-            one = waiting[number]
-            if not close:
-                bound = metric.upper_bound(one.response, longest.floor)
-                if bound < -minus_bound:
-                    heapq.heappush(heap, (-bound, True, number))
-                    continue
-            # What counts a part of the text to bound it is not asked before the text's turn, when the floor is higher.
-            length = measure(metric, one.response, 0 if metric.bounds_are_cheap else longest.floor)
-            if length.exact:
-                self._offer(longest, self._candidate(one, length.value), one)
+        """Count those with the highest bounds first, until none is as high as the k-th longest."""
+        longest = self._set(WHOLE)
+        waiting.sort(key=lambda one: one.minus_bound)
+        for start in range(0, len(waiting), _AT_ONCE):
+            some, floor = waiting[start : start + _AT_ONCE], longest.floor
+            if -some[0].minus_bound < floor:
+                break
+            lengths = self.rule.metric.measured([one.response for one in some], floor)
+            for one, length in zip(some, lengths, strict=True):
+                if length >= floor:
+                    self._offer(longest, self._candidate(one, length), one)
 
     def selected(self) -> Selected:
         """What is kept, the best rank first. Raises InvalidInput where no record has a score to choose by."""

@@ -1,0 +1,1 @@
+"""What is compiled: the only modules that load Numba."""
