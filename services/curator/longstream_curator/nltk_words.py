@@ -57,9 +57,10 @@ class NltkWords:
         return rough_bounds(texts)
 
     def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
-        """A text is counted whose marks and runs can be as many as floor."""
-        most = rough_bounds(texts).upper.tolist()
-        return [
-            self.count(text) if at_most >= floor else at_most
-            for text, at_most in zip(texts, most, strict=True)
-        ]
+        """A text is counted that has as many characters as floor, and whose marks and runs can be as many."""
+        lengths = list(map(len, texts))
+        long = [place for place, length in enumerate(lengths) if length >= floor]
+        most = rough_bounds([texts[place] for place in long]).upper.tolist() if long else []
+        for place, at_most in zip(long, most, strict=True):
+            lengths[place] = self.count(texts[place]) if at_most >= floor else at_most
+        return lengths
