@@ -38,8 +38,11 @@ class Metric(Protocol):
     def count(self, text: str) -> int:
         """The exact length."""
 
-    def bounds(self, texts: Sequence[str]) -> Bounds:
-        """What no length is below and none above, the cheapest to find for many texts at once."""
+    def bounds(self, texts: Sequence[str], floor: int = 0) -> Bounds:
+        """What no length is below and none above, the cheapest to find for many texts at once.
+
+        Of a text that is shorter than floor it need not tell more than that.
+        """
 
     def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
         """The exact length of each text that is at least floor long; of another what shows that it is not.
@@ -81,7 +84,8 @@ class Chars:
     def count(self, text: str) -> int:
         return len(text)
 
-    def bounds(self, texts: Sequence[str]) -> Bounds:
+    def bounds(self, texts: Sequence[str], floor: int = 0) -> Bounds:
+        del floor
         exact = characters(texts)
         return Bounds(exact, exact)
 
@@ -100,7 +104,8 @@ class Bytes:
     def count(self, text: str) -> int:
         return len(text.encode("utf-8", "surrogatepass"))
 
-    def bounds(self, texts: Sequence[str]) -> Bounds:
+    def bounds(self, texts: Sequence[str], floor: int = 0) -> Bounds:
+        del floor
         lower = characters(texts)
         ascii_alone = np.fromiter(map(str.isascii, texts), np.bool_, len(texts))
         return Bounds(lower, np.where(ascii_alone, lower, 4 * lower))
@@ -120,7 +125,8 @@ class Words:
     def count(self, text: str) -> int:
         return len(text.split())
 
-    def bounds(self, texts: Sequence[str]) -> Bounds:
+    def bounds(self, texts: Sequence[str], floor: int = 0) -> Bounds:
+        del floor
         upper = (characters(texts) + 1) // 2
         return Bounds(np.zeros_like(upper), upper)
 

@@ -41,9 +41,9 @@ class NltkWords:
         self._plain = PlainWords(self._punkt)
         self.measured(["So that no text waits for the loops. They are compiled"], 0)
 
-    def count(self, text: str) -> int:
-        """Number of word tokens."""
-        count = self._plain.count(text)
+    def count(self, text: str, floor: int = 0) -> int:
+        """Number of word tokens; of a text that surely has fewer than floor, what they can be at most."""
+        count = self._plain.count(text, floor)
         return self.count_by_rules(text) if count is None else count
 
     def count_by_rules(self, text: str) -> int:
@@ -52,15 +52,16 @@ class NltkWords:
             count_words(_LONG_SPACE.sub(r"\1\2", sentence)) for sentence in self._punkt.sentences(text)
         )
 
-    def bounds(self, texts: Sequence[str]) -> Bounds:
-        """Marks and runs between them, of which some are surely words and more can be."""
-        return rough_bounds(texts)
+    def bounds(self, texts: Sequence[str], floor: int = 0) -> Bounds:
+        """Characters where they are fewer than floor; marks and runs between, some surely words, more that can be."""
+        return rough_bounds(texts, floor)
 
     def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
         """A text is counted that has as many characters as floor, and whose marks and runs can be as many."""
         lengths = list(map(len, texts))
         long = [place for place, length in enumerate(lengths) if length >= floor]
-        most = rough_bounds([texts[place] for place in long]).upper.tolist() if long else []
-        for place, at_most in zip(long, most, strict=True):
-            lengths[place] = self.count(texts[place]) if at_most >= floor else at_most
+        if long:  # most often a service asks of one text, and it is not
+            most = rough_bounds([texts[place] for place in long], floor).upper.tolist()
+            for place, at_most in zip(long, most, strict=True):
+                lengths[place] = self.count(texts[place], floor) if at_most >= floor else at_most
         return lengths

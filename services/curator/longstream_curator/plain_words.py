@@ -66,8 +66,11 @@ class PlainWords:
         self._words = Words(punkt.special, punkt.behind_numbers)
         self._tails = _Remembered[str, int | None](odd_words.of_tail)
 
-    def count(self, text: str) -> int | None:
-        """Number of word tokens; None for a text that the rules themselves must count."""
+    def count(self, text: str, floor: int = 0) -> int | None:
+        """Number of word tokens; None for a text that the rules themselves must count.
+
+        Of a text that surely has fewer than floor, what they can be at most.
+        """
         text = text.rstrip()
         core = text.rstrip(END_MARKS_AND_SPACES)
         cut = max(0, core.rfind(" "), core.rfind("\n"))
@@ -87,6 +90,8 @@ class PlainWords:
         place, total = 0, last
         while place < end:
             place, tokens, odd, stops = self._words.scan(raw, place, end)
+            if place >= end and total + tokens + _most_more(raw, odd, stops) < floor:
+                return total + tokens + _most_more(raw, odd, stops)
             more = None if place < 0 else self._more(raw, odd, stops)
             if more is None:
                 return None
@@ -162,6 +167,12 @@ class PlainWords:
         spaces = _NEXT.search(context)
         end = len(_text(context[: spaces.start() if spaces else -1]))
         return self._punkt.breaks(_text(context), 0, end)
+
+
+def _most_more(raw: bytes, odd: list[list[int]], stops: list[list[int]]) -> int:
+    """No more tokens than this are made by what is not plain: no word has more of them than it has bytes."""
+    most = sum(end - begin for begin, end in odd)
+    return most + sum(1 if raw[begin:end].isascii() else end - begin for begin, _, end in stops)
 
 
 def _text(raw: bytes) -> str:

@@ -60,8 +60,9 @@ class Tokens:
         """The exact number of tokens."""
         return self._encoder.count(text)
 
-    def bounds(self, texts: Sequence[str]) -> Bounds:
+    def bounds(self, texts: Sequence[str], floor: int = 0) -> Bounds:
         """Of bytes, and unit by unit of their pairs; nothing from below."""
+        del floor
         upper = self._encoder.bounds(texts)
         return Bounds(np.zeros_like(upper), upper)
 

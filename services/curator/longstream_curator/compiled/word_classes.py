@@ -13,16 +13,21 @@ _AT_ONCE = 128
 
 @compiled
 def count_both(
-    raw: NDArray[np.uint8], ends: NDArray[np.int64], lower: NDArray[np.int64], upper: NDArray[np.int64]
+    raw: NDArray[np.uint8],
+    ends: NDArray[np.int64],
+    floor: Scalar,
+    lower: NDArray[np.int64],
+    upper: NDArray[np.int64],
 ) -> None:
-    """raw: texts with a space before each and at the end; ends: where the space behind each text stands."""
+    """raw: texts with a space before each and at the end; ends: where the space behind each text stands; lower, upper:
+    zeros, to which is added; lower only where upper is at least floor."""
     begin = 0
     for text in range(len(ends)):
-        lower[text] = upper[text] = 0
         for start in range(begin, ends[text], _AT_ONCE):
-            part = raw[start : min(start + _AT_ONCE, ends[text]) + 1]
-            lower[text] += _surely(part)
-            upper[text] += _at_most(part)
+            upper[text] += _at_most(raw[start : min(start + _AT_ONCE, ends[text]) + 1])
+        if upper[text] >= floor:
+            for start in range(begin, ends[text], _AT_ONCE):
+                lower[text] += _surely(raw[start : min(start + _AT_ONCE, ends[text]) + 1])
         begin = ends[text]
 
 

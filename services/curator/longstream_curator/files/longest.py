@@ -116,8 +116,8 @@ class Longest:
     def take(self, source: int, block: Block) -> None:
         """Look at a block of the input with that number; inputs and blocks may come in any order."""
         self.seen += len(block.responses)
-        bounds = self.rule.metric.bounds(block.responses)
-        floor = 0
+        floor = self._floor() if self._plain else 0
+        bounds = self.rule.metric.bounds(block.responses, floor)
         if self._plain:
             self._seen_of[WHOLE] += len(bounds.upper)
             if self._surely is not None:
