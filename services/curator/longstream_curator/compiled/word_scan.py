@@ -107,7 +107,13 @@ def _scan(
         at = _next_word(raw, at, end)
         if at >= end or odd == TOLD_AT_ONCE:
             return at, tokens, odd, stops
-        begin = at
+        begin, twice = at, False
+        while _CLASSES[raw[at]] == LETTER:
+            twice |= raw[at] | np.uint8(32) == raw[at - 1] | np.uint8(32)
+            at += 1
+        if _CLASSES[raw[at]] == SPACE and not twice:
+            tokens += 1  # of most, so it comes first
+            continue
         while _CLASSES[raw[at]] != SPACE:
             at += 1
         marks, is_odd, has_stop = _look(raw[begin : at + 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -77,11 +78,15 @@ def curate(
 
     Raises InvalidInput for a file that is not what its ending says.
     """
-    for number, source in enumerate(inputs):
-        if shard is not None and not shard.has(number):
-            continue
-        for block in source.blocks(curation.name, progress.at):
-            curation.take(number, source, block)
-            progress.records = curation.longest.seen
-            del block  # it would be held until there is another
-        progress.next_input()
+    gc.freeze()  # what the imports have left stays, and is not looked through again and again meanwhile
+    try:
+        for number, source in enumerate(inputs):
+            if shard is not None and not shard.has(number):
+                continue
+            for block in source.blocks(curation.name, progress.at):
+                curation.take(number, source, block)
+                progress.records = curation.longest.seen
+                del block  # it would be held until there is another
+            progress.next_input()
+    finally:
+        gc.unfreeze()
