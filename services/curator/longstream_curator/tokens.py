@@ -53,7 +53,7 @@ class Tokens:
 
     @property
     def counts_by_units(self) -> bool:
-        """Whether the vocabulary lets units be counted apart, so that a unit is encoded once."""
+        """Whether the vocabulary lets units be counted apart, without its tokenizer."""
         return isinstance(self._encoder, _ByUnits)
 
     def count(self, text: str) -> int:
@@ -61,13 +61,13 @@ class Tokens:
         return self._encoder.count(text)
 
     def bounds(self, texts: Sequence[str], floor: int = 0) -> Bounds:
-        """Of bytes, and unit by unit of their pairs; nothing from below."""
+        """Of bytes, and of their pairs where units are counted apart; nothing from below."""
         del floor
         upper = self._encoder.bounds(texts)
         return Bounds(np.zeros_like(upper), upper)
 
     def measured(self, texts: Sequence[str], floor: int) -> Sequence[int]:
-        """Unit by unit as much of a text is counted as shows that it is shorter than floor."""
+        """Where units are counted apart, as much of a text is counted as shows that it is shorter than floor."""
         return self._encoder.measured(texts, floor)
 
 

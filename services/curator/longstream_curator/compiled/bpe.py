@@ -30,7 +30,7 @@ MAX_UNIT = 512
 _TOO_LONG = -3
 _NEVER = (1 << 63) - 1
 _CHARACTER = 1 << 63
-_MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
+_MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
 _SPACE, _LINE_BREAK = 32, 10
 _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 
@@ -38,10 +38,12 @@ _MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 class Vocabulary(NamedTuple):
     """Pieces by number, the best score first.
 
-    ascii: by ASCII character, the number of its piece, or -1; joins: slots of a hash table in turn: a key, and what
+    ascii: by ASCII character, the number of its piece, or -1. joins: slots of a hash table, in turn a key and what
     stands behind it. The key of two pieces side by side has both numbers; behind it stand the rank of what they make
-    among all scores, and its number. The key of a character beyond ASCII has its bytes; together: by two ASCII
-    characters, whether they make a piece.
+    among all scores, and its number. The key of a character beyond ASCII has its bytes, and its number stands behind it.
+    together: by two ASCII characters, whether they make a piece. apart: no piece has an ASCII letter or digit beside
+    another ASCII character. known: of a unit in turn its first eight bytes; and the others, how many they all are, and
+    thrice how many more tokens it could have than it has. A unit takes the place of another.
     """
 
     ascii: NDArray[np.int64]
@@ -72,7 +74,7 @@ class Units:
     def measured(self, raws: Sequence[bytes], floor: int) -> list[int | None]:
         """Tokens of texts in UTF-8, a space before each; None for one with a unit of more than MAX_UNIT bytes.
 
-        As soon as they are surely fewer than floor, the most that they can be.
+        Of a text that surely has fewer than floor, the most that they can be.
         """
         tokens, ends = np.empty(len(raws), np.int64), _ends(raws)
         padded = np.frombuffer(b"".join(raws) + bytes(16), np.uint8)
