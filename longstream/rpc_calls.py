@@ -53,6 +53,9 @@ _KINDS = {
     (True, True): grpc.stream_stream_rpc_method_handler,
 }
 
+_CLOCKS_DIFFER_S = 1.0
+"""gRPC tells what is left by a clock that may be set meanwhile: more than the longest deadline can seem to be."""
+
 Behavior = Callable[[Any, Any], Any]
 
 
@@ -142,7 +145,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         left_s = context.time_remaining()
         if left_s <= 0:
             raise DeadlineExceeded("the deadline passed before the call was begun")
-        if left_s > self._limits.deadline_s:
+        if left_s > self._limits.deadline_s + _CLOCKS_DIFFER_S:
             raise InvalidInput(f"set a deadline of at most {self._limits.deadline_s:g} s", field="deadline")
 
     @contextmanager

@@ -40,7 +40,7 @@ class Vocabulary(NamedTuple):
 
     ascii: by ASCII character, the number of its piece, or -1. joins: slots of a hash table, in turn a key and what
     stands behind it. The key of two pieces side by side has both numbers; behind it stand the rank of what they make
-    among all scores, and its number. The key of a character beyond ASCII has its bytes, and its number stands behind it.
+    among all scores, and its number. The key of a character beyond ASCII has its bytes, its number stands behind it.
     together: by two ASCII characters, whether they make a piece. apart: no piece has an ASCII letter or digit beside
     another ASCII character. known: of a unit in turn its first eight bytes; and the others, how many they all are, and
     thrice how many more tokens it could have than it has. A unit takes the place of another.
