@@ -27,25 +27,25 @@ def plain(path: Path) -> Path:
     return path.with_suffix("") if path.suffix in COMPRESSED else path
 
 
-def opened(path: Path, at: Callable[[int], None] | None = None) -> BinaryIO:
+def opened(path: Path, at: Callable[[int], None] | None = None) -> io.BufferedIOBase:
     """The file's bytes, unpacked. at: told how many of its own bytes have been read."""
     raw = path.open("rb", buffering=0)
     return unpacked(raw if at is None else Told(raw, at), path.suffix)
 
 
-def unpacked(raw: io.RawIOBase, suffix: str = "") -> BinaryIO:
+def unpacked(raw: io.RawIOBase, suffix: str = "") -> io.BufferedIOBase:
     """A reader of raw bytes, which it closes."""
     if suffix == ".gz":
-        return cast(BinaryIO, _Unzipped(raw))
+        return _Unzipped(raw)
     if suffix == ".bz2":
-        return cast(BinaryIO, _Bunzipped(raw))
+        return _Bunzipped(raw)
     if suffix == ".zst":
         import pyarrow as pa  # it takes long to import, and only this ending needs it
 
         stream = pa.CompressedInputStream(pa.PythonFile(raw, mode="r"), "zstd")
         # A broken file costs what one reading would have brought.
-        return cast(BinaryIO, io.BufferedReader(stream, _PIECE_BYTES))
-    return cast(BinaryIO, io.BufferedReader(raw, _BUFFER_BYTES))
+        return io.BufferedReader(stream, _PIECE_BYTES)
+    return io.BufferedReader(raw, _BUFFER_BYTES)
 
 
 class _Closing(io.BufferedIOBase):
@@ -84,11 +84,10 @@ class Told(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
-        self._read += len(data)
+        size: int = self._file.readinto(buffer)
+        self._read += size
         self._at(self._read)
-        return len(data)
+        return size
 
     def close(self) -> None:
         if not self.closed:

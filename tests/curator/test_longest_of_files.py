@@ -57,12 +57,16 @@ def chosen(
 
 
 def in_parts(files: Sequence[Sequence[str]], size: int) -> list[tuple[int, Block]]:
-    lines = [
-        [(place, json.dumps({"output": text}).encode()) for place, text in enumerate(file)] for file in files
-    ]
+    """Of about that size, of a batch for each record."""
     before, blocks.BLOCK_BYTES = blocks.BLOCK_BYTES, size
     try:
-        return [(source, block) for source, file in enumerate(lines) for block in json_blocks(file)]
+        return [
+            (source, block)
+            for source, file in enumerate(files)
+            for block in json_blocks(
+                (place, [json.dumps({"output": text}).encode()]) for place, text in enumerate(file)
+            )
+        ]
     finally:
         blocks.BLOCK_BYTES = before
 
@@ -122,11 +126,10 @@ def test_what_is_too_long_is_counted_whatever_is_kept() -> None:
 def test_equals_are_told_by_the_response_or_by_the_whole_pair(mode: str, kept: int) -> None:
     pairs = [("ask", "long answer"), ("beg", "long answer"), ("ask", "long answer"), ("ask", "short")]
     lines = [
-        (place, json.dumps({"instruction": instruction, "output": output}).encode())
-        for place, (instruction, output) in enumerate(pairs)
+        json.dumps({"instruction": instruction, "output": output}).encode() for instruction, output in pairs
     ]
     longest = Longest(Rule(metric=METRICS["words"], k=10, dedup=mode))  # type: ignore[arg-type]
-    parts = [(0, block) for block in json_blocks(lines)]
+    parts = [(0, block) for block in json_blocks([(0, lines)])]
     assert len(chosen(longest, parts)) == kept
     assert longest.selected().left_out["duplicate"] == 4 - kept
 
@@ -135,6 +138,7 @@ def test_equal_answers_to_other_questions_are_other_pairs() -> None:
     asked = [
         [{"from": "human", "value": question}, {"from": "gpt", "value": "so it is"}] for question in "aab"
     ]
-    lines = [(place, json.dumps({"conversations": turns}).encode()) for place, turns in enumerate(asked)]
+    lines = [json.dumps({"conversations": turns}).encode() for turns in asked]
     longest = Longest(Rule(metric=METRICS["words"], k=10, dedup="pair"))
-    assert [place for _, _, place in chosen(longest, [(0, block) for block in json_blocks(lines)])] == [0, 2]
+    parts = [(0, block) for block in json_blocks([(0, lines)])]
+    assert [place for _, _, place in chosen(longest, parts)] == [0, 2]

@@ -138,7 +138,7 @@ def test_units_that_share_a_place_in_memory_do_not_share_their_tokens(by_units: 
     text = " ".join(words)
     expected = by_sentencepiece(by_units, text)
     assert counted.count(text) == counted.count(text) == expected
-    for size in (13, 14, 15, MAX_UNIT - 1, MAX_UNIT, MAX_UNIT + 1, 3_000):
+    for size in (8, 9, 21, 22, 23, MAX_UNIT - 1, MAX_UNIT, MAX_UNIT + 1, 3_000):
         assert counted.count("object" * size) == by_sentencepiece(by_units, "object" * size)
         assert counted.measured(["e" * size], size + 2)[0] < size + 2
 

@@ -13,9 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from email.message import EmailMessage
-from io import BytesIO
+from io import BufferedIOBase, BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 from longstream.data.containers import Flaw
 from longstream.data.folder import folder_contents
@@ -76,7 +75,7 @@ def _messages_in(name: str, content: bytes) -> Iterator[bytes | Flaw]:
         yield from _messages(BytesIO(content), len(content))
 
 
-def _messages(file: BinaryIO, max_bytes: int) -> Iterator[bytes | Flaw]:
+def _messages(file: BufferedIOBase, max_bytes: int) -> Iterator[bytes | Flaw]:
     """What lies between lines as "From NAME Mon Jan 1" behind a blank one; all of a file that begins otherwise."""
     message, size, blank, whole = bytearray(), 0, True, True
     while line := file.readline(_CHUNK_BYTES):

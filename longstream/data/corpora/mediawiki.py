@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote, urljoin
 from xml.etree import ElementTree
 
@@ -99,7 +100,7 @@ def mediawiki_items(path: Path, origin: Origin, limits: ReadLimits) -> Iterator[
                 yield rejected(index, unusable.flaw)
 
 
-def _head(file: BinaryIO, path: Path) -> tuple[Site, bytes]:
+def _head(file: BufferedIOBase, path: Path) -> tuple[Site, bytes]:
     """What stands before the first page, and the line that opens it; that is empty where there is none."""
     head = b""
     while line := file.readline(_LINE_BYTES):
@@ -121,7 +122,7 @@ def _site(head: bytes) -> Site:
     return Site(base=base.group(1).strip() if base else "", hidden=hidden)
 
 
-def _pages(file: BinaryIO, first: bytes, max_bytes: int) -> Iterator[bytes | Flaw]:
+def _pages(file: BufferedIOBase, first: bytes, max_bytes: int) -> Iterator[bytes | Flaw]:
     """What stands between the lines that open and close a page, these included."""
     if not first:
         return

@@ -42,8 +42,7 @@ def rough_bounds(texts: Sequence[str], floor: int = 0) -> Bounds:
     raws = [texts[place].encode("utf-8", "surrogatepass") for place in long.tolist()]
     ends = np.cumsum(np.fromiter(map(len, raws), np.int64, len(raws)) + 1)
     for_long = Bounds(np.zeros_like(ends), np.zeros_like(ends))
-    count_both(
-        np.frombuffer(b" %b " % b" ".join(raws), np.uint8), ends, floor, for_long.lower, for_long.upper
-    )
+    joined = np.frombuffer(b" ".join((b"", *raws, b"")), np.uint8)
+    count_both(joined, ends, floor, for_long.lower, for_long.upper)
     bounds.lower[long], bounds.upper[long] = for_long
     return bounds

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from longstream.data.containers import CHUNK_BYTES, Flaw, array_records, line_records
@@ -117,6 +117,26 @@ def test_lines_come_with_their_numbers_and_blank_ones_are_passed_over(lines: lis
     records = list(line_records(io.BytesIO(b"\n".join(lines)), 100))
     stripped = [line.removeprefix(b"\xef\xbb\xbf").strip() for line in lines]
     assert records == [(number, line) for number, line in enumerate(stripped) if line]
+
+
+@settings(max_examples=300)
+@given(
+    lines=st.lists(st.binary(max_size=12).filter(lambda line: b"\n" not in line), max_size=8),
+    portion=st.integers(1, 12),
+    limit=st.integers(0, 12),
+)
+def test_lines_do_not_depend_on_how_they_are_read(lines: list[bytes], portion: int, limit: int) -> None:
+    """As from a pipe, which gives what it has."""
+
+    class Pipe(io.BytesIO):
+        def read1(self, size: int | None = -1) -> bytes:
+            return super().read1(portion)
+
+    records = list(line_records(Pipe(b"\n".join(lines)), limit))
+    stripped = [(number, line.removeprefix(b"\xef\xbb\xbf").strip()) for number, line in enumerate(lines)]
+    expected = [(n, "too_large" if len(lines[n]) > limit else line) for n, line in stripped]
+    found = [(n, record.reason if isinstance(record, Flaw) else record) for n, record in records]
+    assert found == [(n, record) for n, record in expected if record]
 
 
 def test_a_line_over_the_limit_is_dropped_and_the_next_one_read() -> None:

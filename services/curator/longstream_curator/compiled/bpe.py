@@ -21,18 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from longstream_curator.compiled.loops import Scalar, compiled
+from longstream_curator.compiled.unit_memory import MAX_REMEMBERED, memory, remember, remembered, unit_at
 
-_SLOT_BITS = 18
-_MAX_REMEMBERED = 14
-"""Bytes of a unit that a slot has room for."""
+_AT_ONCE = 64
+"""Units that are looked up before it is asked again whether the text can be long enough."""
 MAX_UNIT = 512
 """Bytes of the longest unit that is counted here: each join looks at all neighbours."""
 _TOO_LONG = -3
 _NEVER = (1 << 63) - 1
 _CHARACTER = 1 << 63
-_MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F], np.uint64)
+_MIX = np.uint64(0x9E3779B97F4A7C15)
 _SPACE, _LINE_BREAK = 32, 10
-_MASKS = np.array([(1 << 8 * size) - 1 for size in range(9)], np.uint64)
 
 
 class Vocabulary(NamedTuple):
@@ -42,8 +41,7 @@ class Vocabulary(NamedTuple):
     stands behind it. The key of two pieces side by side has both numbers; behind it stand the rank of what they make
     among all scores, and its number. The key of a character beyond ASCII has its bytes, its number stands behind it.
     together: by two ASCII characters, whether they make a piece. apart: no piece has an ASCII letter or digit beside
-    another ASCII character. known: of a unit in turn its first eight bytes; and the others, how many they all are, and
-    thrice how many more tokens it could have than it has. A unit takes the place of another.
+    another ASCII character. known: of units, thrice how many more tokens they could have than they have.
     """
 
     ascii: NDArray[np.int64]
@@ -68,29 +66,24 @@ class Units:
         """scores: of each piece, with spaces for marks. words_stand_alone: no piece has an ASCII letter or digit beside
         another ASCII character that is neither, but for the mark at its beginning."""
         self._vocabulary = _vocabulary(scores, words_stand_alone=words_stand_alone)
-        self.measured([b" a"], 0)  # so that no text waits for the loops
-        self.bounds([b" a"])
+        self.measured([b"a"], 0)  # so that no text waits for the loops
 
     def measured(self, raws: Sequence[bytes], floor: int) -> list[int | None]:
-        """Tokens of texts in UTF-8, a space before each; None for one with a unit of more than MAX_UNIT bytes.
+        """Tokens of texts in UTF-8; None for one with a unit of more than MAX_UNIT bytes.
 
         Of a text that surely has fewer than floor, the most that they can be.
         """
         tokens, ends = np.empty(len(raws), np.int64), _ends(raws)
-        padded = np.frombuffer(b"".join(raws) + bytes(16), np.uint8)
+        padded = np.frombuffer(b" ".join((b"", *raws, bytes(MAX_REMEMBERED + 2))), np.uint8)
         eights: NDArray[np.uint64] = np.ndarray(len(padded) - 7, np.uint64, padded, strides=(1,))
         _measure(Texts(padded, eights, ends), floor, self._vocabulary, tokens)
-        return [None if count < 0 else count for count in tokens.tolist()]
-
-    def bounds(self, raws: Sequence[bytes]) -> NDArray[np.int64]:
-        """The most tokens that each of these texts can have."""
-        most = np.empty(len(raws), np.int64)
-        _bounds(np.frombuffer(b"".join(raws), np.uint8), _ends(raws), self._vocabulary.together, most)
-        return most
+        counts = zip(raws, tokens.tolist(), strict=True)
+        return [None if count < 0 else count if raw else 0 for raw, count in counts]
 
 
 def _ends(raws: Sequence[bytes]) -> NDArray[np.int64]:
-    return np.cumsum(np.fromiter(map(len, raws), np.int64, len(raws)))
+    """Where texts end of which each begins with a space, as the encoder does."""
+    return np.cumsum(np.fromiter(map(len, raws), np.int64, len(raws)) + 1)
 
 
 def _vocabulary(scores: Mapping[str, float], *, words_stand_alone: bool) -> Vocabulary:
@@ -115,7 +108,7 @@ def _vocabulary(scores: Mapping[str, float], *, words_stand_alone: bool) -> Voca
         joins=joins,
         together=np.array(pairs, np.bool_).ravel(),
         apart=words_stand_alone,
-        known=np.zeros(2 << _SLOT_BITS, np.uint64),
+        known=memory(),
     )
 
 
@@ -123,7 +116,7 @@ def _vocabulary(scores: Mapping[str, float], *, words_stand_alone: bool) -> Voca
 def _slot(key: Scalar, joins: NDArray[np.uint64]) -> Scalar:
     """Where a key stands, or would."""
     slots = np.uint64(len(joins) // 2)
-    slot = ((key ^ (key >> np.uint64(29))) * _MIX[0]) >> np.uint64(32)
+    slot = ((key ^ (key >> np.uint64(29))) * _MIX) >> np.uint64(32)
     while True:
         slot &= slots - np.uint64(1)
         found = joins[2 * slot]
@@ -216,17 +209,6 @@ def _pairs(raw: NDArray[np.uint8], together: NDArray[np.bool_]) -> Scalar:
 
 
 @compiled
-def _bounds(
-    raw: NDArray[np.uint8], ends: NDArray[np.int64], together: NDArray[np.bool_], most: NDArray[np.int64]
-) -> None:
-    begin = 0
-    for text in range(len(ends)):
-        end = ends[text]
-        most[text] = end - begin - (_pairs(raw[begin:end], together) + 2) // 3
-        begin = end
-
-
-@compiled
 def _unit_begins(raw: NDArray[np.uint8], apart: Scalar, begins: NDArray[np.int32]) -> Scalar:
     """How many units there are; where each begins, and the end of the last, is written to begins.
 
@@ -276,27 +258,49 @@ def _counted(
     raw: NDArray[np.uint8], eights: NDArray[np.uint64], most: Scalar, floor: Scalar, vocabulary: Vocabulary
 ) -> Scalar:
     """Thrice the tokens of a text; as soon as they are below floor, the most that they can be; _TOO_LONG."""
-    known, units = vocabulary.known, np.empty(len(raw) + 1, np.int32)
-    pieces, joins = np.empty(MAX_UNIT, np.int64), np.empty(MAX_UNIT, np.int64)
-    for unit in range(_unit_begins(raw, vocabulary.apart, units)):
-        begin = np.int64(units[unit])
-        size: Scalar = np.int64(units[unit + 1]) - begin
-        first = eights[begin] & _MASKS[min(size, 8)]
-        second = eights[begin + 8] & _MASKS[min(max(size - 8, 0), 6)] | np.uint64(size) << np.uint64(48)
-        mixed = (first * _MIX[0]) ^ (second * _MIX[1])
-        slot = np.int64(((mixed ^ (mixed >> np.uint64(32))) * _MIX[0]) >> np.uint64(64 - _SLOT_BITS)) * 2
-        seen = known[slot + 1]
-        if known[slot] != first or seen & _MASKS[7] != second or size > _MAX_REMEMBERED:
-            if size > MAX_UNIT:
+    units, new = np.empty(len(raw) + 1, np.int32), np.empty(_AT_ONCE, np.int32)
+    count = _unit_begins(raw, vocabulary.apart, units)
+    for start in range(0, count, _AT_ONCE):
+        some = units[start : min(start + _AT_ONCE, count) + 1]
+        less, unknown = _of_known(eights, some, vocabulary.known, new)
+        most -= less
+        for place in new[:unknown]:
+            begin, end = some[place], some[place + 1]
+            if end - begin > MAX_UNIT:
                 return _TOO_LONG
-            count = _joined(raw[begin : begin + size], vocabulary, pieces, joins)
-            less = 3 * (size - count) - _pairs(raw[begin : begin + size], vocabulary.together)
-            seen = second | np.uint64(less) << np.uint64(56)
-            if size > _MAX_REMEMBERED:
-                most -= less
-                continue
-            known[slot], known[slot + 1] = first, seen
-        most -= np.int64(seen >> np.uint64(56))
+            most -= _of_new(raw[begin:end], eights[begin:], vocabulary)
         if most < floor:
             break
     return most
+
+
+@compiled
+def _of_known(
+    eights: NDArray[np.uint64], units: NDArray[np.int32], known: NDArray[np.uint64], new: NDArray[np.int32]
+) -> tuple[Scalar, Scalar]:
+    """Thrice how many more tokens remembered units could have than they have; how many others there are.
+
+    Which those are is written to new.
+    """
+    total = unknown = 0
+    for place in range(len(units) - 1):
+        begin = np.int64(units[place])
+        size = np.int64(units[place + 1]) - begin
+        less = remembered(unit_at(eights, begin, size), known) if size <= MAX_REMEMBERED else -1
+        if less < 0:
+            new[unknown] = place
+            unknown += 1
+        else:
+            total += less
+    return total, unknown
+
+
+@compiled
+def _of_new(raw: NDArray[np.uint8], eights: NDArray[np.uint64], vocabulary: Vocabulary) -> Scalar:
+    """The same of a unit that is not remembered, and is from now on."""
+    size = len(raw)
+    pieces, joins = np.empty(size, np.int64), np.empty(size, np.int64)
+    less = 3 * (size - _joined(raw, vocabulary, pieces, joins)) - _pairs(raw, vocabulary.together)
+    if size <= MAX_REMEMBERED:
+        remember(unit_at(eights, 0, size), less, vocabulary.known)
+    return less

@@ -8,6 +8,8 @@ Only what counts words or tokens loads this.
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import numba
@@ -16,9 +18,23 @@ Scalar: TypeAlias = Any
 """A number or truth value in a loop, of the type that Numba finds."""
 _Loop = TypeVar("_Loop", bound=Callable[..., Any])
 
+BESIDES = ("odd_words.py", "treebank.py")
+"""Modules beside this folder whose constants are in the loops."""
+
+
+def _sources() -> str:
+    here = Path(__file__).parent
+    files = [*sorted(here.glob("*.py")), *(here.parent / name for name in BESIDES)]
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+
+
+_SOURCES = _sources()
+
 
 def compiled(loop: _Loop) -> _Loop:
     """The loop as machine code, which checks no index. It keeps Python's lock: what it remembers, threads share."""
+    # Numba looks for changes in the loop's own file alone, and keeps it under this name.
+    loop.__qualname__ = f"{loop.__qualname__}_{_SOURCES}"
     try:
         return numba.njit(loop, cache=True)  # type: ignore[no-any-return]
     except RuntimeError:  # there is nowhere to keep it

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from longstream.data.containers import Flaw, array_records, line_records
+from longstream.data.containers import Batch, array_batches, line_batches
 from longstream.data.opening import COMPRESSED, Told, opened, plain, unpacked, until_broken
 from longstream.data.records import ReadLimits
 from longstream.data.sources import RECORDS_BY_SUFFIX, Form
@@ -34,14 +34,14 @@ class Source:
 
             yield from row_blocks(table_rows(Path(self.path), at=at), field)
             return
-        cut = line_records if self.form == "jsonl" else array_records
+        cut = line_batches if self.form == "jsonl" else array_batches
         with (
             unpacked(Told(sys.stdin.buffer, at))
             if self.path == STDIN
             else opened(Path(self.path), at) as file
         ):
-            records: Iterable[tuple[int | None, bytes | Flaw]] = cut(file, ReadLimits().max_record_bytes)
-            yield from json_blocks(until_broken(records, lambda flaw: (None, flaw)), field)
+            batches: Iterable[Batch] = cut(file, ReadLimits().max_record_bytes)
+            yield from json_blocks(until_broken(batches, lambda flaw: (None, [flaw])), field)
 
 
 def sources(patterns: Sequence[str]) -> list[Source]:
